@@ -1,0 +1,24 @@
+"""WHAT may vary: a trial's numbers become a fully specified merge recipe; pure, without torch, ray or a database."""
+
+from __future__ import annotations
+
+from search_spaces.landmarks import Landmark
+from search_spaces.merge_recipe import MergeRecipe
+from search_spaces.mergekit_format import from_mergekit, to_mergekit
+from search_spaces.method_signatures import METHOD_SIGNATURES, MethodParameter, MethodSignature
+from search_spaces.parameter_groups import group_parameters
+from search_spaces.search_space import BoundsRule, SearchSpace, SpaceOptions
+
+__all__ = [
+    "METHOD_SIGNATURES",
+    "BoundsRule",
+    "Landmark",
+    "MergeRecipe",
+    "MethodParameter",
+    "MethodSignature",
+    "SearchSpace",
+    "SpaceOptions",
+    "from_mergekit",
+    "group_parameters",
+    "to_mergekit",
+]

@@ -1,0 +1,85 @@
+"""Every error that paretomerge raises on purpose.
+
+    ParetomergeError
+    ├── UserError                      the user's mistake: exit code 2
+    │   ├── SpecificationError         (ValueError)  a key of the specification
+    │   ├── CheckpointError            (ValueError)  a folder that holds no readable checkpoint
+    │   │   └── IncompatibleModelsError              base and experts do not fit together
+    │   ├── ExampleSetError            (ValueError)  a set that is empty or malformed
+    │   ├── RecipeError                (ValueError)  a merge recipe that cannot be
+    │   └── SelectionError             (LookupError) no such study, trial or constraint
+    └── FailureError                   nobody's mistake: exit code 1
+        ├── DatabaseError              (ConnectionError)
+        ├── PoolError                  (RuntimeError) no worker could be started
+        ├── CandidateError             (ArithmeticError) one candidate could not be made or scored
+        └── ExportError                (OSError)
+
+A message says what must hold, what was given (with the key or name) and what to do.
+"""
+
+from __future__ import annotations
+
+
+class ParetomergeError(Exception):
+    """Base of all errors that a person may see without a traceback."""
+
+    exit_code = 1
+
+
+class UserError(ParetomergeError):
+    """Something that the user gave must be changed."""
+
+    exit_code = 2
+
+
+class SpecificationError(UserError, ValueError):
+    """A key of the specification is unknown, missing or has an impossible value."""
+
+
+class CheckpointError(UserError, ValueError):
+    """A folder does not hold a safetensors checkpoint that can be read."""
+
+
+class IncompatibleModelsError(CheckpointError):
+    """Base and experts differ in architecture, tensor names, shapes or vocabulary."""
+
+
+class ExampleSetError(UserError, ValueError):
+    """A set is missing, empty, or has a malformed line."""
+
+
+class RecipeError(UserError, ValueError):
+    """A merge recipe, or a mergekit file, cannot be expressed."""
+
+
+class SelectionError(UserError, LookupError):
+    """A study, a trial or a point that satisfies the constraint does not exist."""
+
+
+class FailureError(ParetomergeError):
+    """Something outside the user's files went wrong."""
+
+
+class DatabaseError(FailureError, ConnectionError):
+    """The database cannot be reached, started or used."""
+
+
+class PoolError(FailureError, RuntimeError):
+    """The workers could not be started, or all of them were lost."""
+
+
+class CandidateError(FailureError, ArithmeticError):
+    """One candidate could not be made or scored; `reason` is stored with its trial.
+
+    Args:
+        reason: a word of `workers.evaluation.FailureReason`.
+        message: what happened, for a person.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ExportError(FailureError, OSError):
+    """The merged model could not be written; nothing is left under the final name."""

@@ -1,0 +1,228 @@
+"""The space of a search: which numbers vary between which bounds, and the recipe that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from optuna.distributions import BaseDistribution, FloatDistribution
+
+from search_spaces.errors import RecipeError, SpecificationError
+from search_spaces.landmarks import Landmark, fill_coefficients, landmark_weights
+from search_spaces.merge_recipe import MergeRecipe, check_number_of_models, weighed_models
+from search_spaces.method_signatures import METHOD_SIGNATURES, MethodParameter, MethodSignature
+from search_spaces.parameter_groups import group_parameters
+
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundsRule:
+    """Bounds for some models and groups; of several rules that apply, the last one counts.
+
+    Args:
+        bounds: parameter → (low, high); equal ends fix the value, and it is not searched.
+        expert: the model that is meant, or None for all.
+        filter: a pattern of group names (`layer.1?`, `*.attention`), or None for all.
+    """
+
+    bounds: Mapping[str, Bounds]
+    expert: str | None = None
+    filter: str | None = None
+
+    def applies(self, model: str, group: str) -> bool:
+        """Whether the rule speaks of this model and group."""
+        return self.expert in (None, model) and (self.filter is None or fnmatchcase(group, self.filter))
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceOptions:
+    """How a space is cut; everything but the models.
+
+    Args:
+        method: a name in `METHOD_SIGNATURES`.
+        granularity: see `group_parameters`.
+        rules: bounds, from the general to the special.
+        normalize: None takes the method's own default.
+        seed: of stochastic methods.
+        dtype: of the merged tensors.
+    """
+
+    method: str = "task_arithmetic"
+    granularity: str = "layer"
+    rules: tuple[BoundsRule, ...] = field(default_factory=tuple)
+    normalize: bool | None = None
+    seed: int = 0
+    dtype: str = "bfloat16"
+
+
+class SearchSpace:
+    """Trial parameters on one side, merge recipes on the other.
+
+    A trial's parameter is named `model/group/parameter`, such as `medical/layer.3/weight`.
+
+    Args:
+        base: folder of the base model.
+        experts: name → folder.
+        tensor_names: of the base model's checkpoint.
+        options: method, granularity, bounds.
+
+    Raises:
+        SpecificationError: an unknown method or granularity, bounds upside down or outside what
+            the method takes, a rule that names no model or matches no group.
+    """
+
+    def __init__(
+        self, base: str, experts: Mapping[str, str], tensor_names: Iterable[str], options: SpaceOptions
+    ) -> None:
+        if options.method not in METHOD_SIGNATURES:
+            raise SpecificationError(
+                f"`space.method` must be one of {', '.join(METHOD_SIGNATURES)}, but got '{options.method}'."
+            )
+        self.base = base
+        self.experts = dict(experts)
+        self.options = options
+        self.signature: MethodSignature = METHOD_SIGNATURES[options.method]
+        check_number_of_models(self.signature, tuple(experts))
+        self.models = weighed_models(self.signature, tuple(experts))
+        self.groups = group_parameters(tensor_names, options.granularity)
+        self.normalize = bool(self.signature.normalize if options.normalize is None else options.normalize)
+        self._check_rules()
+        self._bounds = {key: self._bounds_of(*key) for key in self._keys()}
+        self._distributions = {
+            _name(*key): FloatDistribution(low, high) for key, (low, high) in self._bounds.items() if low < high
+        }
+        if not self._distributions:
+            raise SpecificationError("`space` must leave something to search, but every bound fixes its value.")
+
+    @property
+    def n_dims(self) -> int:
+        """How many numbers a trial has."""
+        return len(self._distributions)
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Optuna's distributions, in a stable order."""
+        return dict(self._distributions)
+
+    def decode(self, params: Mapping[str, float]) -> MergeRecipe:
+        """The recipe that a trial's parameters stand for.
+
+        Raises:
+            RecipeError: a parameter is missing, unknown or out of its bounds.
+        """
+        if params.keys() != self._distributions.keys():
+            odd = sorted(params.keys() ^ self._distributions.keys())
+            raise RecipeError(f"The trial's parameters must be those of the space, but differ in {', '.join(odd[:3])}.")
+        coefficients = fill_coefficients(self.models, self.groups, lambda model, group: {})
+        for key, bounds in self._bounds.items():
+            model, group, parameter = key
+            value = params.get(_name(*key), bounds[0])
+            _check_within(key, value, bounds)
+            coefficients[model][group][parameter.name] = value
+        return self._recipe(coefficients)
+
+    def encode(self, recipe: MergeRecipe) -> dict[str, float]:
+        """The inverse of `decode`.
+
+        Raises:
+            RecipeError: the recipe lies outside this space; the message says where.
+        """
+        # Two dicts are equal in any order, but methods take experts in theirs.
+        same_order = tuple(recipe.experts) == tuple(self.experts)
+        if not same_order or recipe != self._recipe(recipe.coefficients):
+            raise RecipeError("The recipe differs from the space in its models, method, groups, seed or dtype.")
+        params = {}
+        for key, bounds in self._bounds.items():
+            model, group, parameter = key
+            value = recipe.coefficients[model][group][parameter.name]
+            _check_within(key, value, bounds)
+            params[_name(*key)] = value
+        return {name: params[name] for name in self._distributions}
+
+    def landmarks(self) -> list[Landmark]:
+        """Each model alone, the uniform average and task arithmetic at 0.3 to 0.5.
+
+        Some may lie outside the bounds: `encode` says which and why.
+        """
+        weights = landmark_weights(self.signature, tuple(self.experts), self.normalize)
+        return [Landmark(name, self._landmark(weight)) for name, weight in weights.items()]
+
+    def _landmark(self, weights: Mapping[str, float]) -> MergeRecipe:
+        alone = len(weights) == 1
+
+        def value(model: str, group: str) -> dict[str, float]:
+            found = {}
+            for parameter in self.signature.parameters:
+                # A model alone is itself at full density only; an average is one at any density.
+                full = 1.0 if alone else self._bounds[model, group, parameter][1]
+                found[parameter.name] = full if parameter.name == "density" else weights.get(model, 0.0)
+            return found
+
+        return self._recipe(fill_coefficients(self.models, self.groups, value))
+
+    def _recipe(self, coefficients: Mapping[str, Mapping[str, Mapping[str, float]]]) -> MergeRecipe:
+        return MergeRecipe(
+            method=self.options.method,
+            base=self.base,
+            experts=self.experts,
+            groups=self.groups,
+            coefficients=coefficients,
+            normalize=self.normalize,
+            seed=self.options.seed,
+            dtype=self.options.dtype,
+        )
+
+    def _keys(self) -> Iterator[tuple[str, str, MethodParameter]]:
+        for model in self.models:
+            for group in self.groups:
+                for parameter in self.signature.parameters:
+                    yield model, group, parameter
+
+    def _bounds_of(self, model: str, group: str, parameter: MethodParameter) -> Bounds:
+        bounds = (parameter.low, parameter.high)
+        for rule in self.options.rules:
+            if rule.applies(model, group):
+                bounds = rule.bounds.get(parameter.name, bounds)
+        return bounds
+
+    def _check_rules(self) -> None:
+        for rule in self.options.rules:
+            if rule.expert is not None and rule.expert not in self.models:
+                raise SpecificationError(
+                    f"`space.bounds` must name one of {', '.join(self.models)}, but got expert '{rule.expert}'."
+                )
+            if rule.filter is not None and not any(fnmatchcase(group, rule.filter) for group in self.groups):
+                raise SpecificationError(
+                    f"`filter: {rule.filter}` matches no parameter group. The groups are {_listed(tuple(self.groups))}."
+                )
+            for name, bounds in rule.bounds.items():
+                self._check_bounds(name, bounds)
+
+    def _check_bounds(self, name: str, bounds: Bounds) -> None:
+        try:
+            parameter = self.signature.parameter(name)
+        except KeyError:
+            taken = ", ".join(p.name for p in self.signature.parameters)
+            raise SpecificationError(f"'{self.signature.name}' takes {taken}, but the space bounds `{name}`.") from None
+        low, high = bounds
+        if low > high:
+            raise SpecificationError(f"`{name}` must be [low, high] with low <= high, but got [{low:g}, {high:g}].")
+        if not parameter.minimum <= low <= high <= parameter.maximum:
+            raise SpecificationError(
+                f"`{name}` of '{self.signature.name}' must lie in [{parameter.minimum:g}, {parameter.maximum:g}], "
+                f"but got [{low:g}, {high:g}]."
+            )
+
+
+def _name(model: str, group: str, parameter: MethodParameter) -> str:
+    return f"{model}/{group}/{parameter.name}"
+
+
+def _check_within(key: tuple[str, str, MethodParameter], value: float, bounds: Bounds) -> None:
+    if not bounds[0] <= value <= bounds[1]:
+        raise RecipeError(f"`{_name(*key)}` must be in [{bounds[0]:g}, {bounds[1]:g}], but got {value:g}.")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names) if len(names) <= 6 else f"{', '.join(names[:3])}, … {names[-1]}"

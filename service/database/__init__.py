@@ -1,0 +1,1 @@
+"""Where studies, trials and scores are kept: a PostgreSQL of one's own, or one given by its address."""

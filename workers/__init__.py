@@ -1,0 +1,1 @@
+"""HOW one candidate is made and scored: tensors live here; Ray actors are thin shells around it."""

@@ -1,0 +1,158 @@
+"""A worker: one live candidate, the sets, and the scorers over them."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from search_spaces import MergeRecipe
+from search_spaces.errors import CandidateError
+from search_spaces.merge_recipe import BASE
+from workers.evaluation import Assignment, Evaluation, FailureReason, Score
+from workers.example_set import Example
+from workers.scorers import SCORERS, Scorer
+
+_T = TypeVar("_T")
+
+# Enough for a short answer to look at; scoring does not depend on it.
+MAX_NEW_TOKENS = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A scorer over a set.
+
+    Args:
+        scorer: a name in `SCORERS`.
+        examples: the set.
+    """
+
+    scorer: str
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSetup:
+    """All that a worker needs to start; it travels to other processes.
+
+    Args:
+        models: model name → folder, `base` first, then the experts in order.
+        measures: name → scorer and set; prepared at first use.
+        dtype: of the live candidate.
+        device: torch's name of it.
+        n_threads: of torch on the CPU; None leaves torch's own choice.
+        max_batch_tokens: see `TransformersEngine`.
+    """
+
+    models: Mapping[str, str]
+    measures: Mapping[str, Measure]
+    dtype: str = "float32"
+    device: str = "cpu"
+    n_threads: int | None = None
+    max_batch_tokens: int = field(default=4096)
+
+
+class CandidateWorker:
+    """Makes and scores candidates, one at a time.
+
+    Args:
+        setup: models, sets, device.
+
+    Raises:
+        CheckpointError: a model cannot be read.
+    """
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        from workers.checkpoints import MappedCheckpoint
+        from workers.inference_engines.transformers_engine import TransformersEngine
+        from workers.live_candidate import LiveCandidate
+
+        self.setup = setup
+        _limit_threads(setup.n_threads)
+        model, tokenizer = _load(setup)
+        checkpoints = {name: MappedCheckpoint(folder) for name, folder in setup.models.items()}
+        self.candidate = LiveCandidate(model, checkpoints)
+        self.engine = TransformersEngine(model, tokenizer, setup.max_batch_tokens)
+        self.scorer = cache(self._prepare)
+
+    def _prepare(self, measure: str) -> Scorer:
+        given = self.setup.measures[measure]
+        return SCORERS[given.scorer](given.examples, self.engine)
+
+    def evaluate(self, assignment: Assignment) -> Evaluation:
+        """Make the candidate and score it; a candidate that fails is data, not an exception."""
+        try:
+            make_s, _ = _timed(lambda: self.candidate.make(assignment.recipe))
+            score_s, scores = _timed(lambda: {name: self.scorer(name).score() for name in assignment.measures})
+            _check_finite(scores)
+            answers = self.engine.generate(assignment.prompts, MAX_NEW_TOKENS) if assignment.prompts else []
+        except CandidateError as error:
+            return Evaluation(failure=FailureReason(error.reason), message=str(error))
+        except (MemoryError, RuntimeError) as error:
+            return _out_of_memory(error)
+        return Evaluation(scores=scores, make_s=make_s, score_s=score_s, answers=tuple(answers))
+
+    def process_id(self) -> int:
+        """The process in which it lives; an answer says that everything is loaded."""
+        return os.getpid()
+
+    def save(self, recipe: MergeRecipe, folder: Path, max_shard_size: str) -> None:
+        """Make the candidate and write it as a Hugging Face folder: sharded safetensors, config, tokenizer."""
+        self.candidate.make(recipe)
+        self.candidate.model.save_pretrained(folder, max_shard_size=max_shard_size)
+        self.engine.tokenizer.save_pretrained(folder)
+
+
+def _limit_threads(n_threads: int | None) -> None:
+    import torch
+
+    if n_threads:
+        torch.set_num_threads(n_threads)
+        # numba starts as many threads as this says at its first use, and idle ones slow the others down.
+        os.environ.setdefault("NUMBA_NUM_THREADS", str(n_threads))
+
+
+def _load(setup: WorkerSetup) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    base = setup.models[BASE]
+    # Never code from a model folder, never the network.
+    options = {"local_files_only": True, "trust_remote_code": False}
+    tokenizer = AutoTokenizer.from_pretrained(base, **options)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        base, dtype=getattr(torch, setup.dtype), use_safetensors=True, **options
+    )
+    return model.to(setup.device).eval().requires_grad_(False), tokenizer
+
+
+def _timed(work: Callable[[], _T]) -> tuple[float, _T]:
+    started = time.perf_counter()
+    found = work()
+    return time.perf_counter() - started, found
+
+
+def _check_finite(scores: Mapping[str, Score]) -> None:
+    for name, score in scores.items():
+        if not math.isfinite(score.value):
+            raise CandidateError(
+                FailureReason.NON_FINITE_SCORE, f"Every score must be finite, but '{name}' is {score.value}."
+            )
+
+
+def _out_of_memory(error: Exception) -> Evaluation:
+    """A failure for a lack of memory; any other error is raised again."""
+    import torch
+
+    if not isinstance(error, MemoryError | torch.OutOfMemoryError):
+        raise error
+    return Evaluation(failure=FailureReason.OUT_OF_MEMORY, message=str(error))

@@ -1,0 +1,9 @@
+"""Checkpoints on disk: safetensors only, memory-mapped, checked against each other before anything is loaded."""
+
+from __future__ import annotations
+
+from workers.checkpoints.compatibility import check_compatible
+from workers.checkpoints.header import CheckpointHeader, TensorHeader, read_header
+from workers.checkpoints.mapped_checkpoint import MappedCheckpoint
+
+__all__ = ["CheckpointHeader", "MappedCheckpoint", "TensorHeader", "check_compatible", "read_header"]

@@ -1,0 +1,152 @@
+"""What a checkpoint holds, read from its headers: names, shapes, dtypes and configuration, without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from search_spaces.errors import CheckpointError
+
+INDEX_FILE = "model.safetensors.index.json"
+SINGLE_FILE = "model.safetensors"
+
+# safetensors' names of dtypes that a weight can have → bytes per element.
+_FLOAT_SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorHeader:
+    """One tensor as its file announces it.
+
+    Args:
+        file: the safetensors file's name in the folder.
+        dtype: in safetensors' words: `BF16`, `F16`, `F32`, …
+        shape: of the tensor.
+    """
+
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def n_elements(self) -> int:
+        """How many numbers it holds."""
+        return prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it can be merged; integers and booleans are copied from the base."""
+        return self.dtype in _FLOAT_SIZES
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size in the file (4 bytes an element for a dtype that is no float)."""
+        return self.n_elements * _FLOAT_SIZES.get(self.dtype, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointHeader:
+    """A folder's model configuration and tensors."""
+
+    folder: Path
+    config: Mapping[str, Any]
+    tensors: Mapping[str, TensorHeader]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The safetensors files."""
+        return tuple(sorted({tensor.file for tensor in self.tensors.values()}))
+
+    @property
+    def merged_names(self) -> tuple[str, ...]:
+        """The tensors that a merge writes: floats, without a head that is tied to the embeddings."""
+        tied = self.config.get("tie_word_embeddings", False)
+        floats = [name for name, tensor in self.tensors.items() if tensor.is_float]
+        return tuple(sorted(name for name in floats if not (tied and name.startswith("lm_head."))))
+
+    @property
+    def n_parameters(self) -> int:
+        """Elements of all tensors together."""
+        return sum(tensor.n_elements for tensor in self.tensors.values())
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all tensors together."""
+        return sum(tensor.size_bytes for tensor in self.tensors.values())
+
+    @property
+    def architecture(self) -> str:
+        """The model class that the configuration names."""
+        architectures = self.config.get("architectures") or [self.config.get("model_type", "unknown")]
+        return str(architectures[0])
+
+
+def read_header(folder: str | Path) -> CheckpointHeader:
+    """Read a checkpoint's configuration and tensor headers.
+
+    Args:
+        folder: a Hugging Face model folder with `config.json` and one safetensors file, or shards
+            with their index.
+
+    Raises:
+        CheckpointError: the folder, its configuration or a file is missing, truncated, or holds
+            pickles in place of safetensors; those are refused, never read.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckpointError(f"A model must be a folder, but '{folder}' is not there. Check the path under `models`.")
+    config = _read_json(folder / "config.json")
+    tensors: dict[str, TensorHeader] = {}
+    for file in _files(folder):
+        tensors |= _read_file(folder, file)
+    return CheckpointHeader(folder, config, tensors)
+
+
+def _files(folder: Path) -> list[str]:
+    if (folder / INDEX_FILE).is_file():
+        names = sorted(set(_read_json(folder / INDEX_FILE).get("weight_map", {}).values()))
+        missing = [name for name in names if not (folder / name).is_file()]
+        if missing or not names:
+            raise CheckpointError(f"'{folder / INDEX_FILE}' names shards that must be there, but lacks {missing[:3]}.")
+        return names
+    if (folder / SINGLE_FILE).is_file():
+        return [SINGLE_FILE]
+    pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern))
+    if pickles:
+        raise CheckpointError(
+            f"'{folder}' must hold safetensors, but holds the pickle '{pickles[0]}', which can run code when it is "
+            "loaded and is never opened here. Convert it: `model.save_pretrained(folder)` writes safetensors."
+        )
+    raise CheckpointError(f"'{folder}' must hold {SINGLE_FILE} or {INDEX_FILE}, but holds neither.")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"A model folder must hold {path.name}, but '{path}' is not there.") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"'{path}' must be readable JSON, but is not: {error}") from None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"'{path}' must hold a JSON object, but holds {type(values).__name__}.")
+    return values
+
+
+def _read_file(folder: Path, file: str) -> dict[str, TensorHeader]:
+    try:
+        with safe_open(folder / file, framework="numpy") as opened:
+            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118  not a dict
+            return {
+                name: TensorHeader(file, part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()
+            }
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"'{folder / file}' must be a whole safetensors file, but cannot be read ({error}). "
+            "It may be truncated: copy or download it again."
+        ) from None

@@ -1,0 +1,88 @@
+"""What comes back from a worker: scores and timings, or a failure with its reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from statistics import stdev
+
+from search_spaces import MergeRecipe
+
+
+class FailureReason(StrEnum):
+    """Why a candidate has no scores."""
+
+    ZERO_WEIGHTS = "zero_weights"
+    NON_FINITE_SCORE = "non_finite_score"
+    OUT_OF_MEMORY = "out_of_memory"
+    WORKER_LOST = "worker_lost"
+    DRIVER_LOST = "driver_lost"
+    TIMEOUT = "timeout"
+    INTERNAL_ERROR = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One measure of one candidate; higher is better.
+
+    Args:
+        value: the mean over the examples.
+        standard_error: of that mean; None for a single example.
+        n: how many examples.
+        per_example: each example's own score, in the set's order.
+    """
+
+    value: float
+    standard_error: float | None
+    n: int
+    per_example: tuple[float, ...]
+
+    @classmethod
+    def mean_of(cls, per_example: Sequence[float]) -> Score:
+        """The mean of independent examples and its standard error."""
+        n = len(per_example)
+        error = stdev(per_example) / math.sqrt(n) if n > 1 and all(map(math.isfinite, per_example)) else None
+        return cls(sum(per_example) / n, error, n, tuple(per_example))
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a worker is asked to do with one candidate.
+
+    Args:
+        recipe: the candidate.
+        measures: the names of the measures to score.
+        prompts: to be answered greedily.
+    """
+
+    recipe: MergeRecipe
+    measures: tuple[str, ...]
+    prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A finished candidate.
+
+    Args:
+        scores: measure → score; empty after a failure.
+        make_s: seconds to write the merged weights.
+        score_s: seconds to score them.
+        answers: to the assignment's prompts.
+        failure: the reason, or None.
+        message: of the failure, for a person.
+    """
+
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    make_s: float = 0.0
+    score_s: float = 0.0
+    answers: tuple[str, ...] = ()
+    failure: FailureReason | None = None
+    message: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has scores."""
+        return self.failure is None

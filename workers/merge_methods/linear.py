@@ -1,0 +1,33 @@
+"""Linear averaging of whole models, the base among them (model soups)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from search_spaces import METHOD_SIGNATURES
+from search_spaces.errors import CandidateError
+from workers.merge_kernels import combine_linearly
+from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+
+# As in mergekit: weights that cancel out are no average.
+_NOTHING = 1e-8
+
+
+class Linear(MergeMethod):
+    """θ = Σ w_i θ_i / Σ w_i, over base and experts; without `normalize`, not divided.
+
+    Wortsman et al. 2022, Model soups, arXiv:2203.05482, section 2 (weighted as in mergekit's `linear`).
+    """
+
+    signature = METHOD_SIGNATURES["linear"]
+
+    def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:
+        """See `MergeMethod.merge`."""
+        weights = [parameters.base["weight"], *parameters.values("weight")]
+        total = sum(weights) if parameters.normalize else 1.0
+        if abs(total) < _NOTHING:
+            raise CandidateError(
+                "zero_weights",
+                f"`linear` divides by the sum of the weights, which must not be 0; got {weights} for '{tensors.name}'.",
+            )
+        combine_linearly((tensors.base, *tensors.experts), [weight / total for weight in weights], out)

@@ -1,0 +1,18 @@
+"""Scorers: one file each, one contract, all registered in `SCORERS`; none imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from workers.scorers._base import Scorer
+from workers.scorers.answer_likelihood import AnswerLikelihoodScorer
+from workers.scorers.exact_match import ExactMatch
+from workers.scorers.refusal import Refusal
+from workers.scorers.refusal_margin import RefusalMargin
+
+_SCORERS: tuple[type[Scorer], ...] = (AnswerLikelihoodScorer, ExactMatch, Refusal, RefusalMargin)
+
+SCORERS: Mapping[str, type[Scorer]] = MappingProxyType({scorer.name: scorer for scorer in _SCORERS})
+
+__all__ = ["SCORERS", "AnswerLikelihoodScorer", "ExactMatch", "Refusal", "RefusalMargin", "Scorer"]

@@ -1,0 +1,9 @@
+"""Worker pools: candidates in, finished evaluations out; one contract, in this process or on Ray."""
+
+from __future__ import annotations
+
+from workers.worker_pools._base import WorkerPool
+from workers.worker_pools.in_process import InProcessPool
+from workers.worker_pools.ray_pool import RayOptions, RayPool
+
+__all__ = ["InProcessPool", "RayOptions", "RayPool", "WorkerPool"]

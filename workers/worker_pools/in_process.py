@@ -1,0 +1,58 @@
+"""One worker in this process: for tests, debugging and single evaluations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search_spaces import MergeRecipe
+from search_spaces.errors import PoolError
+from workers.candidate_worker import CandidateWorker, WorkerSetup
+from workers.evaluation import Assignment, Evaluation
+from workers.worker_pools._base import WorkerPool
+
+
+class InProcessPool(WorkerPool):
+    """Evaluates when the result is asked for; a debugger stops inside.
+
+    Args:
+        setup: of its worker.
+
+    Raises:
+        CheckpointError: a model cannot be read.
+    """
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        self._worker = CandidateWorker(setup)
+        self._waiting: tuple[int, Assignment] | None = None
+
+    @property
+    def n_workers(self) -> int:
+        """See `WorkerPool.n_workers`."""
+        return 1
+
+    @property
+    def n_under_way(self) -> int:
+        """See `WorkerPool.n_under_way`."""
+        return int(self._waiting is not None)
+
+    def submit(self, ticket: int, assignment: Assignment) -> None:
+        """See `WorkerPool.submit`."""
+        if not self.has_free_worker:
+            raise PoolError("A candidate is submitted to a free worker only, but the one worker is busy.")
+        self._waiting = (ticket, assignment)
+
+    def next_finished(self, timeout_s: float | None = None) -> tuple[int, Evaluation] | None:
+        """See `WorkerPool.next_finished`; an evaluation that has begun is not cut off by the time."""
+        if self._waiting is None:
+            return None
+        ticket, assignment = self._waiting
+        self._waiting = None
+        return ticket, self._worker.evaluate(assignment)
+
+    def save(self, recipe: MergeRecipe, folder: Path, max_shard_size: str) -> None:
+        """See `WorkerPool.save`."""
+        self._worker.save(recipe, folder, max_shard_size)
+
+    def close(self) -> None:
+        """See `WorkerPool.close`."""
+        self._waiting = None

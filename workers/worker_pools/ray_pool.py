@@ -1,0 +1,200 @@
+"""Workers as Ray actors: one live candidate each, replaced when they are lost."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces import MergeRecipe
+from search_spaces.errors import PoolError
+from workers.candidate_worker import CandidateWorker, WorkerSetup
+from workers.evaluation import Assignment, Evaluation, FailureReason
+from workers.worker_pools._base import WorkerPool
+
+# A candidate that takes three workers with it is the cause, not the victim.
+MAX_ATTEMPTS = 3
+# The longest wait between two looks at time limits.
+_POLL_S = 1.0
+# Only recipes and scores travel through it.
+_OBJECT_STORE_BYTES = 100 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RayOptions:
+    """Where workers run.
+
+    Args:
+        n_workers: how many.
+        address: of a running cluster, or `local` for one of our own in this machine.
+        cpus_per_worker: cores that each one occupies.
+        gpus_per_worker: GPUs, or fractions of one.
+        timeout_s: a candidate that takes longer has failed; None waits for ever.
+    """
+
+    n_workers: int = 1
+    address: str = "local"
+    cpus_per_worker: float = 1
+    gpus_per_worker: float = 0
+    timeout_s: float | None = None
+
+
+@dataclass(slots=True)
+class _Run:
+    """One attempt at an assignment."""
+
+    ticket: int
+    assignment: Assignment
+    actor: Any
+    attempt: int
+    started: float
+
+
+class RayPool(WorkerPool):
+    """Survives its workers: a lost one is replaced and its candidate given to another, at most 3 times.
+
+    Args:
+        setup: of every worker.
+        options: how many, and where.
+
+    Raises:
+        PoolError: Ray or the workers cannot be started.
+    """
+
+    def __init__(self, setup: WorkerSetup, options: RayOptions) -> None:
+        self._ray = _connect(options)
+        self._options = options
+        self._setup = self._ray.put(setup)
+        self._actor_class = self._ray.remote(CandidateWorker).options(
+            num_cpus=options.cpus_per_worker, num_gpus=options.gpus_per_worker, max_restarts=0
+        )
+        self._under_way: dict[Any, _Run] = {}
+        self._idle = [self._start_worker() for _ in range(options.n_workers)]
+        try:
+            self.process_ids()
+        except self._ray.exceptions.RayError as error:
+            self.close()
+            raise PoolError(f"{options.n_workers} workers must start, but one did not: {_last_line(error)}") from error
+
+    @property
+    def n_workers(self) -> int:
+        """See `WorkerPool.n_workers`."""
+        return self._options.n_workers
+
+    @property
+    def n_under_way(self) -> int:
+        """See `WorkerPool.n_under_way`."""
+        return len(self._under_way)
+
+    def process_ids(self) -> list[int]:
+        """The process of each idle worker, once it has loaded its models."""
+        found: list[int] = self._ray.get([actor.process_id.remote() for actor in self._idle])
+        return found
+
+    def submit(self, ticket: int, assignment: Assignment) -> None:
+        """See `WorkerPool.submit`."""
+        if not self._idle:
+            raise PoolError(f"A candidate is submitted to a free worker only, but all {self.n_workers} are busy.")
+        self._run(ticket, assignment, attempt=1)
+
+    def _run(self, ticket: int, assignment: Assignment, attempt: int) -> None:
+        actor = self._idle.pop(0)
+        reference = actor.evaluate.remote(assignment)
+        self._under_way[reference] = _Run(ticket, assignment, actor, attempt, time.monotonic())
+
+    def next_finished(self, timeout_s: float | None = None) -> tuple[int, Evaluation] | None:
+        """See `WorkerPool.next_finished`."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while self._under_way:
+            left = _POLL_S if deadline is None else min(_POLL_S, deadline - time.monotonic())
+            finished, _ = self._ray.wait(list(self._under_way), num_returns=1, timeout=max(0.0, left))
+            found = self._collect(finished[0]) if finished else self._cut_off_late()
+            if found is not None:
+                return found
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
+        return None
+
+    def _collect(self, reference: Any) -> tuple[int, Evaluation] | None:
+        """The evaluation; or None when the worker was lost and the candidate went to another."""
+        run = self._under_way.pop(reference)
+        try:
+            evaluation: Evaluation = self._ray.get(reference)
+        except self._ray.exceptions.RayActorError as error:
+            return self._replace(run, error)
+        except self._ray.exceptions.RayTaskError as error:
+            self._idle.append(run.actor)
+            return run.ticket, Evaluation(failure=FailureReason.INTERNAL_ERROR, message=str(error))
+        self._idle.append(run.actor)
+        return run.ticket, evaluation
+
+    def _replace(self, run: _Run, error: Exception) -> tuple[int, Evaluation] | None:
+        self._idle.append(self._start_worker())
+        if run.attempt == MAX_ATTEMPTS:
+            message = f"The candidate took {MAX_ATTEMPTS} workers with it: {_last_line(error)}"
+            return run.ticket, Evaluation(failure=FailureReason.WORKER_LOST, message=message)
+        self._run(run.ticket, run.assignment, run.attempt + 1)
+        return None
+
+    def _cut_off_late(self) -> tuple[int, Evaluation] | None:
+        limit = self._options.timeout_s
+        for reference, run in list(self._under_way.items()):
+            if limit is not None and time.monotonic() - run.started > limit:
+                del self._under_way[reference]
+                self._ray.kill(run.actor)
+                self._idle.append(self._start_worker())
+                message = (
+                    f"A candidate must be finished within {limit:g} s (`workers.timeout_s`), but this one was not."
+                )
+                return run.ticket, Evaluation(failure=FailureReason.TIMEOUT, message=message)
+        return None
+
+    def _start_worker(self) -> Any:
+        return self._actor_class.remote(self._setup)
+
+    def save(self, recipe: MergeRecipe, folder: Path, max_shard_size: str) -> None:
+        """See `WorkerPool.save`."""
+        self._ray.get(self._idle[0].save.remote(recipe, folder, max_shard_size))
+
+    def close(self) -> None:
+        """See `WorkerPool.close`."""
+        for actor in [*self._idle, *(run.actor for run in self._under_way.values())]:
+            self._ray.kill(actor)
+        self._idle.clear()
+        self._under_way.clear()
+        self._ray.shutdown()
+
+
+def _connect(options: RayOptions) -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray warns that it will stop hiding GPUs from workers that ask for none; ours never look for one then.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+    import ray.exceptions
+
+    local = {
+        "num_cpus": max(1, round(options.n_workers * options.cpus_per_worker)),
+        "include_dashboard": False,
+        "object_store_memory": _OBJECT_STORE_BYTES,
+    }
+    attempts = 2  # under load the first start of Ray can pass its own limit of 30 s
+    for attempt in range(attempts):
+        try:
+            ray.init(
+                address=options.address,
+                log_to_driver=False,
+                logging_level="ERROR",
+                **(local if options.address == "local" else {}),
+            )
+            break
+        except Exception as error:  # a process edge: Ray raises bare Exception here
+            ray.shutdown()
+            if attempt == attempts - 1:
+                raise PoolError(f"Ray must start at '{options.address}', but did not: {_last_line(error)}") from error
+    return ray
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]
