@@ -77,8 +77,11 @@ class CandidateError(FailureError, ArithmeticError):
     """
 
     def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(reason, message)  # both, so that it survives pickling
         self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 class ExportError(FailureError, OSError):

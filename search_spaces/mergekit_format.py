@@ -9,17 +9,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import PurePath
 from typing import Any
 
 import yaml
 
 from search_spaces.errors import RecipeError
-from search_spaces.merge_recipe import BASE, MergeRecipe
+from search_spaces.merge_recipe import BASE, MergeRecipe, weighed_models
 from search_spaces.method_signatures import METHOD_SIGNATURES, MethodSignature
-from search_spaces.parameter_groups import group_parameters, layer_of
+from search_spaces.parameter_groups import group_parameters, is_embedding, layer_of
 
 _COARSE_TO_FINE = ("model", "layer", "module", "tensor")
+
+# mergekit 0.1.5 divides by the sum of the weights in these when the configuration does not say.
+_NORMALIZED_BY_DEFAULT = ("linear", "ties")
+_KEYS = ("merge_method", "base_model", "models", "slices", "parameters", "dtype", "out_dtype", "name")
+_TOKENIZER_KEYS = ("tokenizer", "tokenizer_source", "chat_template")
+# What a model that a slice does not list adds to it.
+_ABSENT = {"weight": 0.0, "density": 1.0}
 
 
 # ---- out ----------------------------------------------------------------------------------------
@@ -68,15 +76,19 @@ def _setting(values: Mapping[str, float], filters: Mapping[str, tuple[str, ...]]
     if len(set(values.values())) == 1:
         return next(iter(values.values()))
     rules = [(text, values[group]) for group, texts in filters.items() for text in texts]
-    # The first match counts, so that a longer text must stand before one that it contains.
-    rules.sort(key=lambda rule: -len(rule[0]))
+    # The first match counts. Prefixes match their own group only; full names, which may be part of
+    # another's (`norm.weight`), come last, and the longer before the shorter.
+    rules.sort(key=lambda rule: (not rule[0].endswith("."), -len(rule[0])))
     return [{"filter": text, "value": value} for text, value in rules]
 
 
 def _substrings(groups: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """The shortest list of substrings that picks each group's tensors and no others."""
-    names = [name for members in groups.values() for name in members]
-    return {group: _cover(members, [n for n in names if n not in set(members)]) for group, members in groups.items()}
+    covers = {}
+    for group, members in groups.items():
+        others = [name for other, names in groups.items() if other != group for name in names]
+        covers[group] = _cover(members, others)
+    return covers
 
 
 def _cover(members: tuple[str, ...], others: list[str]) -> tuple[str, ...]:
@@ -86,7 +98,7 @@ def _cover(members: tuple[str, ...], others: list[str]) -> tuple[str, ...]:
             continue
         parts = name.split(".")
         prefixes = [".".join(parts[: i + 1]) + "." for i in range(len(parts) - 1)] + [name]
-        # The full name is the last resort and always serves: no tensor's name is part of another's.
+        # The full name is the last resort, for a group that shares every prefix with another.
         found.append(next((p for p in prefixes if not any(p in other for other in others)), name))
     return tuple(found)
 
@@ -105,22 +117,27 @@ class _Source:
     def value(self, parameter: str, tensor_name: str, default: float | None) -> float:
         for level in self.settings:
             if parameter in level:
-                found = _resolve(level[parameter], tensor_name, self._progress(tensor_name))
+                found = _resolve(level[parameter], parameter, tensor_name, self._progress(tensor_name))
                 if found is not None:
-                    return float(found)
+                    return found
         if default is None:
-            raise RecipeError(f"`{parameter}` must be given for model '{self.model}', but no setting names it.")
+            raise RecipeError(
+                f"`{parameter}` must be given for model '{self.model}', but no setting covers '{tensor_name}'."
+            )
         return default
 
     def _progress(self, tensor_name: str) -> float:
         layer, (start, end) = layer_of(tensor_name), self.layers
         if layer is None:
-            return 0.0 if "embed" in tensor_name else 1.0
+            # Embeddings, final norm and head alike: mergekit 0.1.5 resolves them all at the beginning.
+            return 0.0
         return (layer - start) / (end - start - 1) if end - start > 1 else 1.0
 
 
 def from_mergekit(text: str, tensor_names: Iterable[str], granularity: str | None = None) -> MergeRecipe:
     """A mergekit configuration as a recipe.
+
+    Its tokenizer settings have no part in a recipe: a merge has the base's tokenizer.
 
     Args:
         text: the YAML of `mergekit-yaml`, with `models:` or `slices:`.
@@ -128,13 +145,14 @@ def from_mergekit(text: str, tensor_names: Iterable[str], granularity: str | Non
         granularity: of the recipe; None takes the coarsest that can express the configuration.
 
     Raises:
-        RecipeError: not such a configuration, a method not known here, layers stacked or left
-            out, or settings finer than the granularity.
+        RecipeError: not such a configuration, a method or parameter not known here, layers stacked
+            or left out, or settings finer than the granularity.
     """
     config = _parse(text)
     names = sorted(tensor_names)
     signature = METHOD_SIGNATURES[config["merge_method"]]
     slices = _slices(config, n_layers=1 + max((layer_of(name) or 0 for name in names), default=0))
+    _check_parameters(slices, signature)
     models = _models(config, slices, signature)
     values = {name: _tensor_values(name, slices, models, signature) for name in names}
     recipe_models = {model: alias for alias, model in models.items()}
@@ -147,42 +165,86 @@ def from_mergekit(text: str, tensor_names: Iterable[str], granularity: str | Non
     )
 
 
-def _parse(text: str) -> dict[str, Any]:
+def _parse(text: str) -> Mapping[str, Any]:
     try:
         config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    # PyYAML lets the errors of a date or a number that is none pass, and those of endless nesting.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"A mergekit configuration must be YAML, but it cannot be parsed: {error}") from None
     if not isinstance(config, dict) or "merge_method" not in config:
         raise RecipeError("A mergekit configuration must be a mapping with `merge_method`, but it is not.")
-    if config["merge_method"] not in METHOD_SIGNATURES:
+    if str(config["merge_method"]) not in METHOD_SIGNATURES:
         raise RecipeError(
             f"`merge_method` must be one of {', '.join(METHOD_SIGNATURES)}, but got '{config['merge_method']}'."
         )
     if ("models" in config) == ("slices" in config):
         raise RecipeError("A mergekit configuration must have either `models` or `slices`.")
-    return config
+    if not isinstance(config.get("base_model"), str | None):
+        raise RecipeError(f"`base_model` must be a folder or a hub id, but got {config['base_model']!r}.")
+    return _mapping(config, "the configuration", (*_KEYS, *_TOKENIZER_KEYS))
 
 
 def _slices(config: Mapping[str, Any], n_layers: int) -> list[list[_Source]]:
-    common = config.get("parameters") or {}
+    common = _mapping(config.get("parameters"), "parameters")
     if "models" in config:
-        return [[_source(entry, (0, n_layers), ({}, common)) for entry in config["models"]]]
-    slices, reached = [], 0
-    for entry in config["slices"]:
-        levels = (entry.get("parameters") or {}, common)
-        slices.append([_source(source, tuple(source["layer_range"]), levels) for source in entry["sources"]])
-        ranges = {source.layers for source in slices[-1]}
-        if len(ranges) != 1 or next(iter(ranges))[0] != reached:
+        return [_whole(config, (0, n_layers), common)]
+    slices: list[list[_Source]] = []
+    reached = 0
+    for entry in _sequence(config["slices"], "slices"):
+        given = _mapping(entry, "slices", ("sources", "parameters"))
+        levels = (_mapping(given.get("parameters"), "parameters"), common)
+        sources = [
+            _source(source, _layer_range(source), levels) for source in _sequence(given.get("sources"), "sources")
+        ]
+        start, end = sources[0].layers
+        if not reached == start < end or any(source.layers != (start, end) for source in sources):
             raise RecipeError("`slices` must keep every layer in its place: stacked or reordered layers are no merge.")
-        reached = next(iter(ranges))[1]
+        slices.append(sources)
+        reached = end
     if reached != n_layers:
         raise RecipeError(f"`slices` must cover the {n_layers} layers of the base, but end at {reached}.")
     return slices
 
 
-def _source(entry: Mapping[str, Any], layers: Sequence[int], levels: tuple[Mapping[str, Any], ...]) -> _Source:
-    start, end = layers
-    return _Source(str(entry["model"]), (start, end), (entry.get("parameters") or {}, *levels))
+def _whole(config: Mapping[str, Any], layers: tuple[int, int], common: Mapping[str, Any]) -> list[_Source]:
+    """The one slice of `models`; as in mergekit, the base is among them whether listed or not."""
+    sources = [_source(entry, layers, (common,)) for entry in _sequence(config["models"], "models")]
+    base = config.get("base_model")
+    if base is not None and base not in [source.model for source in sources]:
+        sources.append(_source({"model": base}, layers, (common,)))
+    return sources
+
+
+def _source(entry: Any, layers: tuple[int, int], levels: tuple[Mapping[str, Any], ...]) -> _Source:
+    given = _mapping(entry, "models", ("model", "layer_range", "parameters"))
+    model = given.get("model")
+    if not isinstance(model, str):
+        raise RecipeError(f"`model` must be a folder or a hub id, but got {model!r}.")
+    return _Source(model, layers, (_mapping(given.get("parameters"), "parameters"), *levels))
+
+
+def _layer_range(entry: Any) -> tuple[int, int]:
+    found = _mapping(entry, "sources").get("layer_range")
+    match found:
+        case [int(start), int(end)]:
+            return start, end
+    raise RecipeError(f"`layer_range` of a source must be [first, one past the last], but got {found!r}.")
+
+
+def _check_parameters(slices: list[list[_Source]], signature: MethodSignature) -> None:
+    """Refuse what the method does not take; `t` and the shared parameters have no model of their own."""
+    own = tuple(parameter.name for parameter in signature.parameters)
+    for source in (source for sources in slices for source in sources):
+        *special, common = source.settings
+        _mapping(special[0], "parameters", () if signature.n_models == 2 else own)
+        _mapping(special[-1], "parameters", own)
+        _mapping(common, "parameters", (*own, *_shared_parameters(signature)))
+
+
+def _shared_parameters(signature: MethodSignature) -> tuple[str, ...]:
+    if signature.normalize is None:
+        return ()
+    return ("normalize",) if signature.base_has_parameters else ("normalize", "lambda", "rescale", "int8_mask")
 
 
 def _models(config: Mapping[str, Any], slices: list[list[_Source]], signature: MethodSignature) -> dict[str, str]:
@@ -191,13 +253,25 @@ def _models(config: Mapping[str, Any], slices: list[list[_Source]], signature: M
     base = config.get("base_model")
     if base is None and not signature.base_has_parameters:
         raise RecipeError(f"'{signature.name}' needs `base_model`, but the configuration names none.")
-    base = str(base or listed[0])
+    base = listed[0] if base is None else base
     named = {base: BASE}
     for path in (path for path in listed if path != base):
         stem = re.sub(r"[^A-Za-z0-9_.-]", "_", PurePath(path).name) or "expert"
         taken = set(named.values())
-        named[path] = next(n for n in [stem, *(f"{stem}_{i}" for i in range(2, 99))] if n not in taken)
+        named[path] = next(n for n in chain([stem], (f"{stem}_{i}" for i in count(2))) if n not in taken)
+    _check_models(slices, named, signature)
     return named
+
+
+def _check_models(slices: list[list[_Source]], named: Mapping[str, str], signature: MethodSignature) -> None:
+    for sources in slices:
+        models = [source.model for source in sources]
+        if len(set(models)) < len(models):
+            raise RecipeError(f"A model must be listed once in a slice, but got {', '.join(models)}.")
+        if signature.n_models == 2 and not (len(named) == 2 and set(models) == set(named)):
+            raise RecipeError(
+                f"'{signature.name}' merges two models, `base_model` and one more, but got {', '.join(models)}."
+            )
 
 
 def _tensor_values(
@@ -205,21 +279,13 @@ def _tensor_values(
 ) -> dict[str, dict[str, float]]:
     """Model → parameter → value for one tensor."""
     sources = {models[source.model]: source for source in _slice_of(name, slices)}
-    if signature.n_models == 2:
-        other = [model for model in models.values() if model != BASE][-1]
-        return {other: {"t": next(iter(sources.values())).value("t", name, None)}}
     found = {}
-    for model in models.values():
-        if model == BASE and not signature.base_has_parameters:
-            continue
-        absent = model not in sources
+    for model in weighed_models(signature, tuple(alias for alias in models.values() if alias != BASE)):
         found[model] = {
-            p.name: 0.0
-            if absent and p.name == "weight"
-            else 1.0
-            if absent
-            else sources[model].value(p.name, name, 1.0 if p.name == "density" else None)
-            for p in signature.parameters
+            parameter.name: sources[model].value(parameter.name, name, 1.0 if parameter.name == "density" else None)
+            if model in sources
+            else _ABSENT[parameter.name]
+            for parameter in signature.parameters
         }
     return found
 
@@ -227,24 +293,29 @@ def _tensor_values(
 def _slice_of(name: str, slices: list[list[_Source]]) -> list[_Source]:
     layer = layer_of(name)
     if layer is None:
-        return slices[0] if "embed" in name else slices[-1]
+        return slices[0] if is_embedding(name) else slices[-1]
     return next(sources for sources in slices if sources[0].layers[0] <= layer < sources[0].layers[1])
 
 
-def _resolve(setting: Any, tensor_name: str, progress: float) -> Any:
-    if not isinstance(setting, list):
-        return setting
-    if all(isinstance(entry, int | float) for entry in setting):
-        return _interpolate(setting, progress)
-    for entry in setting:
-        if entry.get("filter") in (None, "*") or entry["filter"] in tensor_name:
-            return _resolve(entry["value"], tensor_name, progress)
+def _resolve(setting: Any, parameter: str, tensor_name: str, progress: float) -> float | None:
+    """The setting's number for one tensor; None where no filter matches."""
+    entries = setting if isinstance(setting, list) else [setting]
+    if not any(isinstance(entry, dict) for entry in entries):
+        return _gradient(setting, parameter, progress)
+    for entry in entries:
+        rule = _mapping(entry, parameter, ("filter", "value"))
+        text = rule.get("filter")
+        if text in (None, "*") or str(text) in tensor_name:
+            return _gradient(rule.get("value"), parameter, progress)
     return None
 
 
-def _interpolate(knots: Sequence[float], progress: float) -> float:
+def _gradient(value: Any, parameter: str, progress: float) -> float | None:
+    knots = [_number(knot, parameter) for knot in (value if isinstance(value, list) else [value])]
+    if not knots:
+        return None
     place = progress * (len(knots) - 1)
-    left = min(int(place), len(knots) - 2) if len(knots) > 1 else 0
+    left = int(place)
     right = min(left + 1, len(knots) - 1)
     return knots[left] + (place - left) * (knots[right] - knots[left])
 
@@ -256,7 +327,8 @@ def _recipe(
     groups: Mapping[str, tuple[str, ...]],
     values: Mapping[str, Mapping[str, Mapping[str, float]]],
 ) -> MergeRecipe:
-    settings = config.get("parameters") or {}
+    settings = _mapping(config.get("parameters"), "parameters")
+    _check_rescale(settings, signature)
     weighed = next(iter(values.values()))
     recipe = MergeRecipe(
         method=signature.name,
@@ -264,18 +336,59 @@ def _recipe(
         experts={alias: path for alias, path in models.items() if alias != BASE},
         groups=groups,
         coefficients={m: {g: dict(values[members[0]][m]) for g, members in groups.items()} for m in weighed},
-        normalize=bool(settings.get("normalize", signature.normalize)),
+        normalize=_switch(settings, "normalize", signature.name in _NORMALIZED_BY_DEFAULT),
         dtype=str(config.get("out_dtype") or config.get("dtype") or "bfloat16"),
     )
-    scale = float(settings.get("lambda", 1.0))
+    scale = _number(settings.get("lambda", 1.0), "lambda")
     return recipe if scale == 1.0 else _scaled(recipe, scale)
 
 
+def _check_rescale(settings: Mapping[str, Any], signature: MethodSignature) -> None:
+    """DARE rescales what it keeps, the others do not; mergekit lets one choose."""
+    if _switch(settings, "rescale", signature.stochastic) != signature.stochastic:
+        raise RecipeError(
+            f"`rescale` must be {str(signature.stochastic).lower()} for '{signature.name}'; leave it out."
+        )
+
+
 def _scaled(recipe: MergeRecipe, scale: float) -> MergeRecipe:
-    if recipe.normalize or recipe.signature.base_has_parameters:
+    if recipe.normalize:
         raise RecipeError(f"`lambda: {scale:g}` cannot be expressed where weights are normalised; set it to 1.")
     scaled = {
         model: {g: {**values, "weight": values["weight"] * scale} for g, values in by_group.items()}
         for model, by_group in recipe.coefficients.items()
     }
     return replace(recipe, coefficients=scaled)
+
+
+def _mapping(value: Any, what: str, known: Sequence[str] | None = None) -> Mapping[str, Any]:
+    """A mapping, empty where nothing is given; anything else, or a key that is not known, is refused."""
+    found = {} if value is None else value
+    if not isinstance(found, dict):
+        raise RecipeError(f"`{what}` must be a mapping, but got {value!r}.")
+    odd = [key for key in found if known is not None and key not in known]
+    if odd:
+        taken = ", ".join(known or ()) or "nothing"
+        raise RecipeError(f"`{what}` takes {taken} here, but got `{odd[0]}`.")
+    return found
+
+
+def _sequence(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise RecipeError(f"`{what}` must be a list with at least one entry, but got {value!r}.")
+    return value
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        # Text as well: YAML 1.1 takes 1e-3 for text.
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise RecipeError(f"`{what}` must be a number, but got {value!r}.") from None
+
+
+def _switch(settings: Mapping[str, Any], what: str, default: bool) -> bool:
+    value = settings.get(what, default)
+    if not isinstance(value, bool):
+        raise RecipeError(f"`{what}` must be true or false, but got {value!r}.")
+    return value

@@ -23,6 +23,11 @@ def layer_of(tensor_name: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
+def is_embedding(tensor_name: str) -> bool:
+    """Whether the tensor stands before the first layer."""
+    return layer_of(tensor_name) is None and _outside_layers(tensor_name) == "embeddings"
+
+
 def group_parameters(tensor_names: Iterable[str], granularity: str) -> dict[str, tuple[str, ...]]:
     """Put every tensor into exactly one group.
 

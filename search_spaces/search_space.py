@@ -149,7 +149,7 @@ class SearchSpace:
         return [Landmark(name, self._landmark(weight)) for name, weight in weights.items()]
 
     def _landmark(self, weights: Mapping[str, float]) -> MergeRecipe:
-        alone = len(weights) == 1
+        alone = tuple(weights.values()) == (1.0,)
 
         def value(model: str, group: str) -> dict[str, float]:
             found = {}

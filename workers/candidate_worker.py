@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from search_spaces import MergeRecipe
-from search_spaces.errors import CandidateError
+from search_spaces.errors import CandidateError, ExportError
 from search_spaces.merge_recipe import BASE
 from workers.evaluation import Assignment, Evaluation, FailureReason, Score
 from workers.example_set import Example
 from workers.scorers import SCORERS, Scorer
+
+if TYPE_CHECKING:
+    from workers.inference_engines.transformers_engine import TransformersEngine
 
 _T = TypeVar("_T")
 
@@ -70,15 +74,15 @@ class CandidateWorker:
 
     def __init__(self, setup: WorkerSetup) -> None:
         from workers.checkpoints import MappedCheckpoint
-        from workers.inference_engines.transformers_engine import TransformersEngine
         from workers.live_candidate import LiveCandidate
 
         self.setup = setup
         _limit_threads(setup.n_threads)
-        model, tokenizer = _load(setup)
+        # First: what is no checkpoint is refused before transformers looks at it.
         checkpoints = {name: MappedCheckpoint(folder) for name, folder in setup.models.items()}
+        model, tokenizer = _load(setup)
         self.candidate = LiveCandidate(model, checkpoints)
-        self.engine = TransformersEngine(model, tokenizer, setup.max_batch_tokens)
+        self.engine = _engine(model, tokenizer, setup)
         self.scorer = cache(self._prepare)
 
     def _prepare(self, measure: str) -> Scorer:
@@ -103,10 +107,26 @@ class CandidateWorker:
         return os.getpid()
 
     def save(self, recipe: MergeRecipe, folder: Path, max_shard_size: str) -> None:
-        """Make the candidate and write it as a Hugging Face folder: sharded safetensors, config, tokenizer."""
+        """Make the candidate and write it as a Hugging Face folder: sharded safetensors, config, tokenizer.
+
+        Raises:
+            ExportError: the disk does not take it.
+        """
+        from safetensors import SafetensorError
+
         self.candidate.make(recipe)
-        self.candidate.model.save_pretrained(folder, max_shard_size=max_shard_size)
-        self.engine.tokenizer.save_pretrained(folder)
+        try:
+            self.candidate.model.save_pretrained(folder, max_shard_size=max_shard_size)
+            self.engine.tokenizer.save_pretrained(folder)
+        except (OSError, SafetensorError) as error:
+            raise ExportError(f"The merged model must be written to '{folder}', but cannot be: {error}") from None
+
+    def score_saved(self, folder: Path, measures: tuple[str, ...]) -> dict[str, Score]:
+        """Load a saved model by itself and score it; the live candidate stays as it is."""
+        model, tokenizer = _load(replace(self.setup, models={BASE: str(folder)}, dtype="auto"))
+        engine = _engine(model, tokenizer, self.setup)
+        given = {name: self.setup.measures[name] for name in measures}
+        return {name: SCORERS[measure.scorer](measure.examples, engine).score() for name, measure in given.items()}
 
 
 def _limit_threads(n_threads: int | None) -> None:
@@ -115,7 +135,9 @@ def _limit_threads(n_threads: int | None) -> None:
     if n_threads:
         torch.set_num_threads(n_threads)
         # numba starts as many threads as this says at its first use, and idle ones slow the others down.
-        os.environ.setdefault("NUMBA_NUM_THREADS", str(n_threads))
+        # Once it has started them, it refuses to compile under another number.
+        if "numba" not in sys.modules:
+            os.environ.setdefault("NUMBA_NUM_THREADS", str(n_threads))
 
 
 def _load(setup: WorkerSetup) -> tuple[Any, Any]:
@@ -126,13 +148,18 @@ def _load(setup: WorkerSetup) -> tuple[Any, Any]:
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     base = setup.models[BASE]
+    dtype = "auto" if setup.dtype == "auto" else getattr(torch, setup.dtype)
     # Never code from a model folder, never the network.
     options = {"local_files_only": True, "trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(base, **options)
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        base, dtype=getattr(torch, setup.dtype), use_safetensors=True, **options
-    )
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True, **options)
     return model.to(setup.device).eval().requires_grad_(False), tokenizer
+
+
+def _engine(model: Any, tokenizer: Any, setup: WorkerSetup) -> TransformersEngine:
+    from workers.inference_engines.transformers_engine import TransformersEngine
+
+    return TransformersEngine(model, tokenizer, setup.max_batch_tokens)
 
 
 def _timed(work: Callable[[], _T]) -> tuple[float, _T]:
@@ -153,6 +180,8 @@ def _out_of_memory(error: Exception) -> Evaluation:
     """A failure for a lack of memory; any other error is raised again."""
     import torch
 
-    if not isinstance(error, MemoryError | torch.OutOfMemoryError):
+    # torch has an exception for the memory of a GPU, but none for that of the CPU.
+    lacks_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    if not lacks_memory:
         raise error
     return Evaluation(failure=FailureReason.OUT_OF_MEMORY, message=str(error))

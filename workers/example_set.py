@@ -44,7 +44,8 @@ def read_examples(path: str | Path) -> tuple[Example, ...]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not `splitlines`: JSON strings may hold U+2028 and other characters that it takes for line ends.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ExampleSetError(f"A set must be a readable JSONL file, but '{path}' is not: {error}") from None
     examples = tuple(
@@ -81,7 +82,7 @@ def _parse(line: str, place: str) -> Example:
         raise ExampleSetError(f"Every line of a set must be JSON, but {place} is not: {error}") from None
     if not isinstance(row, dict) or not row.get("prompt"):
         raise ExampleSetError(f"Every line of a set must be an object with a `prompt`, but {place} has none.")
-    fields = {name: row.get(name) or "" for name in _TEXTS}
+    fields = {name: row[name] for name in _TEXTS if row.get(name) is not None}
     for name, value in fields.items():
         if not isinstance(value, str):
             raise ExampleSetError(f"`{name}` must be text, but {place} gives {type(value).__name__}.")

@@ -11,7 +11,7 @@ from torch import Tensor
 from search_spaces import MergeRecipe
 from search_spaces.errors import CheckpointError, RecipeError
 from search_spaces.merge_recipe import BASE
-from workers.checkpoints import MappedCheckpoint
+from workers.checkpoints import MappedCheckpoint, check_compatible
 from workers.merge_methods import MERGE_METHODS, GroupParameters, SourceTensors
 
 
@@ -24,12 +24,16 @@ class LiveCandidate:
         checkpoints: model name → checkpoint, `base` first, then the experts in the recipe's order.
 
     Raises:
+        IncompatibleModelsError: see `check_compatible`.
         CheckpointError: the model has a parameter that the base's checkpoint lacks.
     """
 
     def __init__(self, model: Any, checkpoints: Mapping[str, MappedCheckpoint]) -> None:
         self.model = model
         self.checkpoints = dict(checkpoints)
+        # The fused loops do not look at lengths: tensors of another shape would be read past their end.
+        base, *experts = ((name, checkpoint.header) for name, checkpoint in checkpoints.items())
+        check_compatible(base[1], dict(experts))
         self._targets = _targets(model, self.checkpoints[BASE])
         self._sources = {name: self._read(name) for name in self._targets}
 

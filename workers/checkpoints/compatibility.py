@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from search_spaces.errors import IncompatibleModelsError
-from workers.checkpoints.header import CheckpointHeader
+from workers.checkpoints.header import CheckpointHeader, read_json
 
 
 def check_compatible(base: CheckpointHeader, experts: Mapping[str, CheckpointHeader]) -> None:
@@ -77,7 +76,7 @@ def _tokens(header: CheckpointHeader) -> dict[str, int]:
     path = header.folder / "tokenizer.json"
     if not path.is_file():
         return {}
-    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    tokenizer = read_json(path)
     vocabulary = tokenizer.get("model", {}).get("vocab")
     tokens: dict[str, int] = dict(vocabulary) if isinstance(vocabulary, dict) else {}
     return tokens | {entry["content"]: entry["id"] for entry in tokenizer.get("added_tokens", [])}

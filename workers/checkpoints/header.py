@@ -101,7 +101,7 @@ def read_header(folder: str | Path) -> CheckpointHeader:
     folder = Path(folder)
     if not folder.is_dir():
         raise CheckpointError(f"A model must be a folder, but '{folder}' is not there. Check the path under `models`.")
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     tensors: dict[str, TensorHeader] = {}
     for file in _files(folder):
         tensors |= _read_file(folder, file)
@@ -110,11 +110,7 @@ def read_header(folder: str | Path) -> CheckpointHeader:
 
 def _files(folder: Path) -> list[str]:
     if (folder / INDEX_FILE).is_file():
-        names = sorted(set(_read_json(folder / INDEX_FILE).get("weight_map", {}).values()))
-        missing = [name for name in names if not (folder / name).is_file()]
-        if missing or not names:
-            raise CheckpointError(f"'{folder / INDEX_FILE}' names shards that must be there, but lacks {missing[:3]}.")
-        return names
+        return _shards(folder / INDEX_FILE)
     if (folder / SINGLE_FILE).is_file():
         return [SINGLE_FILE]
     pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern))
@@ -126,7 +122,23 @@ def _files(folder: Path) -> list[str]:
     raise CheckpointError(f"'{folder}' must hold {SINGLE_FILE} or {INDEX_FILE}, but holds neither.")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _shards(index: Path) -> list[str]:
+    weight_map = read_json(index).get("weight_map")
+    if not (isinstance(weight_map, dict) and weight_map and all(isinstance(name, str) for name in weight_map.values())):
+        raise CheckpointError(f"'{index}' must hold a `weight_map` of tensor names to file names, but holds none.")
+    names = sorted(set(weight_map.values()))
+    missing = [name for name in names if not (index.parent / name).is_file()]
+    if missing:
+        raise CheckpointError(f"'{index}' names shards that must be there, but lacks {', '.join(missing[:3])}.")
+    return names
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read one JSON object of a model folder.
+
+    Raises:
+        CheckpointError: the file is missing, or is no JSON object.
+    """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

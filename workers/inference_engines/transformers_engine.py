@@ -90,6 +90,8 @@ class TransformersEngine(InferenceEngine):
             max_new_tokens=max_new_tokens,
             do_sample=False,
             num_beams=1,
+            # Chat models' generation configurations set it, and then greedy decoding is not the arg max.
+            repetition_penalty=1.0,
             eos_token_id=self._end_id,
             pad_token_id=self._pad_id,
         )

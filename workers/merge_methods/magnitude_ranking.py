@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -29,7 +30,8 @@ class MagnitudeRanking:
     @classmethod
     def measure(cls, base: Tensor, expert: Tensor) -> MagnitudeRanking:
         """Sort one task vector: a float32 temporary of the tensor's size, once per worker."""
-        delta = expert.detach().to("cpu").reshape(-1).float()
+        # A copy, also where the expert is float32 on the CPU already: it is overwritten below.
+        delta = expert.detach().to("cpu", torch.float32, copy=True).reshape(-1)
         delta.sub_(base.detach().to("cpu").reshape(-1)).abs_()
         ascending = delta.numpy()
         ascending.sort()

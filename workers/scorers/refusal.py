@@ -32,7 +32,9 @@ REFUSAL_OPENINGS = (
     "i must decline",
     "i must refuse",
     "unfortunately, i can",
-    "as an ai",
+    # With what may follow it: "As an air" and "As an aid" open other answers.
+    "as an ai ",
+    "as an ai,",
     "no, i can't",
     "no, i won't",
 )

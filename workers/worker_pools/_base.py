@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from search_spaces import MergeRecipe
-from workers.evaluation import Assignment, Evaluation
+from workers.evaluation import Assignment, Evaluation, Score
 
 
 class WorkerPool(ABC):
@@ -58,6 +58,10 @@ class WorkerPool(ABC):
     @abstractmethod
     def save(self, recipe: MergeRecipe, folder: Path, max_shard_size: str) -> None:
         """Let an idle worker write a candidate as a Hugging Face folder; `folder` must be reachable from it."""
+
+    @abstractmethod
+    def score_saved(self, folder: Path, measures: tuple[str, ...]) -> dict[str, Score]:
+        """Let an idle worker load a saved model by itself and score it."""
 
     @abstractmethod
     def close(self) -> None:

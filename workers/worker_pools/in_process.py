@@ -7,7 +7,7 @@ from pathlib import Path
 from search_spaces import MergeRecipe
 from search_spaces.errors import PoolError
 from workers.candidate_worker import CandidateWorker, WorkerSetup
-from workers.evaluation import Assignment, Evaluation
+from workers.evaluation import Assignment, Evaluation, Score
 from workers.worker_pools._base import WorkerPool
 
 
@@ -52,6 +52,10 @@ class InProcessPool(WorkerPool):
     def save(self, recipe: MergeRecipe, folder: Path, max_shard_size: str) -> None:
         """See `WorkerPool.save`."""
         self._worker.save(recipe, folder, max_shard_size)
+
+    def score_saved(self, folder: Path, measures: tuple[str, ...]) -> dict[str, Score]:
+        """See `WorkerPool.score_saved`."""
+        return self._worker.score_saved(folder, measures)
 
     def close(self) -> None:
         """See `WorkerPool.close`."""

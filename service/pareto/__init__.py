@@ -1,0 +1,17 @@
+"""The arithmetic of Pareto fronts: dominance, hypervolume, and the choice of one point; all is maximised."""
+
+from __future__ import annotations
+
+from service.pareto.dominance import non_dominated
+from service.pareto.hypervolume import RunningHypervolume, hypervolume
+from service.pareto.selection import Constraint, knee, parse_constraint, select_by_constraint
+
+__all__ = [
+    "Constraint",
+    "RunningHypervolume",
+    "hypervolume",
+    "knee",
+    "non_dominated",
+    "parse_constraint",
+    "select_by_constraint",
+]

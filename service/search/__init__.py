@@ -1,0 +1,8 @@
+"""A search: prepared from its specification, planned, and run."""
+
+from __future__ import annotations
+
+from service.search.preparation import PreparedSearch, prepare_search
+from service.search.search_loop import SearchLoop, SearchProgress
+
+__all__ = ["PreparedSearch", "SearchLoop", "SearchProgress", "prepare_search"]

@@ -1,0 +1,252 @@
+"""From a specification to everything that a search needs; all that can be wrong is found here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import BoundsRule, Landmark, MergeRecipe, SearchSpace, SpaceOptions
+from search_spaces.errors import RecipeError, SpecificationError
+from search_spaces.merge_recipe import BASE
+from service.specification import MeasureSection, Specification
+from workers.candidate_worker import Measure, WorkerSetup
+from workers.checkpoints.compatibility import check_compatible
+from workers.checkpoints.header import CheckpointHeader, read_header
+from workers.example_set import Example, check_fields, of_split, read_examples
+from workers.scorers import SCORERS
+
+if TYPE_CHECKING:
+    from service.samplers import SearchShape, TrialSeededSampler
+    from service.studies import StudyIdentity, StudyPlan
+    from workers.worker_pools import WorkerPool
+
+_HOLDOUT = "@holdout"
+
+
+@dataclass(frozen=True)
+class PreparedSearch:
+    """A specification whose models, sets and space have been read and fit together.
+
+    Args:
+        specification: as given.
+        headers: model name → header, base first.
+        space: what is searched.
+        measures: name → scorer and examples: each objective on `search`, and as `NAME@holdout` with each
+            report on the examples held out.
+    """
+
+    specification: Specification
+    headers: Mapping[str, CheckpointHeader]
+    space: SearchSpace
+    measures: Mapping[str, Measure]
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """The names of what is searched for, in the order of the trials' values."""
+        return tuple(self.specification.objectives)
+
+    @property
+    def holdout_measures(self) -> tuple[str, ...]:
+        """What is scored on examples that the search did not see."""
+        return tuple(name for name in self.measures if name.endswith(_HOLDOUT))
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Model name → folder, base first."""
+        return {name: str(header.folder) for name, header in self.headers.items()}
+
+    @property
+    def device(self) -> str:
+        """Where candidates live."""
+        return "cuda" if self.specification.workers.gpus_per_worker else "cpu"
+
+    @cached_property
+    def encoded_landmarks(self) -> dict[str, dict[str, float]]:
+        """Name → trial parameters of the landmarks inside the bounds."""
+        found = {}
+        for landmark in self.space.landmarks():
+            try:
+                found[landmark.name] = self.space.encode(landmark.recipe)
+            except RecipeError:
+                continue
+        return found
+
+    @property
+    def landmarks_outside(self) -> list[Landmark]:
+        """Landmarks that the bounds exclude."""
+        return [landmark for landmark in self.space.landmarks() if landmark.name not in self.encoded_landmarks]
+
+    @property
+    def shape(self) -> SearchShape:
+        """What the choice of a sampler rests on."""
+        from service.samplers import SearchShape
+
+        search, workers = self.specification.search, self.specification.workers
+        return SearchShape(self.space.n_dims, len(self.objectives), search.evaluations, workers.count)
+
+    def choose_sampler(self) -> tuple[str, str]:
+        """The sampler's name and the reason for it."""
+        from service.samplers import choose_sampler
+
+        given = self.specification.search.sampler
+        return choose_sampler(self.shape) if given == "auto" else (given, "named in the specification.")
+
+    def sampler(self) -> TrialSeededSampler:
+        """The sampler of the study."""
+        from service.samplers import SAMPLERS, TrialSeededSampler
+
+        name, _ = self.choose_sampler()
+        seed = self.specification.search.seed
+        return TrialSeededSampler(SAMPLERS[name], seed, self.shape, self.space.distributions())
+
+    @property
+    def identity(self) -> StudyIdentity:
+        """What must not change while a study is continued; budget, sampler and workers may."""
+        from service.studies import StudyIdentity
+
+        specification = self.specification.model_dump(mode="json")
+        fixed: dict[str, Any] = {key: specification[key] for key in ("models", "space")}
+        fixed["search.seed"] = specification["search"]["seed"]
+        fixed["workers.dtype"] = self.space.options.dtype
+        for name in self.objectives:
+            measure = self.measures[name]
+            fixed[f"objectives.{name}"] = [measure.scorer, _digest(measure.examples)]
+        return StudyIdentity(self.specification.name, self.objectives, fixed, specification)
+
+    def plan(self) -> StudyPlan:
+        """How the study goes on."""
+        from service.studies import StudyPlan
+
+        search = self.specification.search
+        landmarks = self.encoded_landmarks if search.landmarks else {}
+        return StudyPlan(self.space.distributions(), self.sampler(), search.evaluations, landmarks)
+
+    def recipe(self, params: Mapping[str, float]) -> MergeRecipe:
+        """The recipe of a trial."""
+        return self.space.decode(params)
+
+    def worker_setup(self) -> WorkerSetup:
+        """What every worker is told."""
+        workers = self.specification.workers
+        return WorkerSetup(
+            models=self.models,
+            measures=self.measures,
+            dtype=self.space.options.dtype,
+            device=self.device,
+            n_threads=max(1, int(workers.cpus_per_worker)),
+            max_batch_tokens=workers.max_batch_tokens,
+        )
+
+    def open_pool(self) -> WorkerPool:
+        """Start the workers that the specification asks for."""
+        from workers.worker_pools import InProcessPool, RayOptions, RayPool
+
+        workers = self.specification.workers
+        if workers.pool == "in_process":
+            return InProcessPool(self.worker_setup())
+        options = RayOptions(
+            n_workers=workers.count,
+            address=workers.address,
+            cpus_per_worker=workers.cpus_per_worker,
+            gpus_per_worker=workers.gpus_per_worker,
+            timeout_s=workers.timeout_s,
+        )
+        return RayPool(self.worker_setup(), options)
+
+
+def prepare_search(specification: Specification) -> PreparedSearch:
+    """Read models' headers and sets, and build the space; no weights are loaded.
+
+    Raises:
+        UserError: whatever is wrong with the specification, a model or a set.
+    """
+    from service.samplers import SAMPLERS
+
+    sampler = specification.search.sampler
+    if sampler not in (*SAMPLERS, "auto"):
+        raise SpecificationError(
+            f"`search.sampler` must be one of {', '.join(('auto', *SAMPLERS))}, but got '{sampler}'."
+        )
+    models = {BASE: specification.models.base, **specification.models.experts}
+    headers = {name: read_header(folder) for name, folder in models.items()}
+    check_compatible(headers[BASE], {name: header for name, header in headers.items() if name != BASE})
+    space = SearchSpace(
+        base=specification.models.base,
+        experts=specification.models.experts,
+        tensor_names=headers[BASE].merged_names,
+        options=_space_options(specification, headers[BASE]),
+    )
+    return PreparedSearch(specification, headers, space, _measures(specification))
+
+
+def _space_options(specification: Specification, base: CheckpointHeader) -> SpaceOptions:
+    space = specification.space
+    everywhere = BoundsRule(_bounds(space))
+    rules = [BoundsRule(_bounds(rule), rule.expert, rule.filter) for rule in space.bounds]
+    return SpaceOptions(
+        method=space.method,
+        granularity=space.granularity,
+        rules=(everywhere, *rules),
+        normalize=space.normalize,
+        seed=specification.search.seed,
+        dtype=_dtype(specification, base),
+    )
+
+
+def _bounds(section: Any) -> dict[str, tuple[float, float]]:
+    given = {name: getattr(section, name) for name in ("weight", "density", "t")}
+    return {
+        name: (value, value) if isinstance(value, float | int) else value
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _dtype(specification: Specification, base: CheckpointHeader) -> str:
+    """On a CPU float32, which is faster there than 16 bits; on a GPU the checkpoint's own."""
+    if specification.workers.dtype != "auto":
+        return specification.workers.dtype
+    if not specification.workers.gpus_per_worker:
+        return "float32"
+    given = str(base.config.get("dtype") or base.config.get("torch_dtype") or "bfloat16")
+    return given if given in ("float32", "float16") else "bfloat16"
+
+
+def _measures(specification: Specification) -> dict[str, Measure]:
+    sections = {**specification.objectives, **specification.report}
+    sets = {section.set: read_examples(section.set) for section in sections.values()}
+    measures = {}
+    for name, section in sections.items():
+        for split, examples in _by_split(name, section, sets[section.set], name in specification.objectives).items():
+            measures[split] = Measure(section.scorer, examples)
+    return measures
+
+
+def _by_split(
+    name: str, section: MeasureSection, examples: tuple[Example, ...], is_objective: bool
+) -> dict[str, tuple[Example, ...]]:
+    if section.scorer not in SCORERS:
+        key = "objectives" if is_objective else "report"
+        raise SpecificationError(
+            f"`{key}.{name}.scorer` must be one of {', '.join(SCORERS)}, but got '{section.scorer}'."
+        )
+    check_fields(examples, SCORERS[section.scorer].required_fields, section.set, section.scorer)
+    searched, held_out = of_split(examples, "search"), of_split(examples, "holdout")
+    if is_objective and not searched:
+        raise SpecificationError(f"`objectives.{name}.set` must hold examples of split `search`, but all are held out.")
+    found = {name: searched} if is_objective else {}
+    return found | ({f"{name}{_HOLDOUT}": held_out} if held_out else {})
+
+
+def _digest(examples: tuple[Example, ...]) -> str:
+    return hashlib.sha256(repr(examples).encode()).hexdigest()
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

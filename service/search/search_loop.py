@@ -1,0 +1,138 @@
+"""The search loop: ask, dispatch, score, tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from service.pareto import RunningHypervolume
+from service.search.preparation import PreparedSearch
+from service.studies import AskedTrial, FinishedTrial, SearchStudy, reference_point
+from workers.evaluation import Assignment, Evaluation
+from workers.worker_pools import WorkerPool
+
+# How long to wait for a worker before looking whether another driver has died.
+_PATIENCE_S = 5.0
+
+
+@dataclass(slots=True)
+class SearchProgress:
+    """Where a search stands; what the progress view shows.
+
+    Args:
+        n_finished: evaluations that are done, those of earlier runs included.
+        budget: how many there shall be.
+        n_failed: how many of them failed.
+        best: the best value of each objective.
+        hypervolume: of the front so far; None before the landmarks are done.
+        evaluations_per_s: in this run.
+        last: the trial that was finished last.
+    """
+
+    n_finished: int
+    budget: int
+    n_failed: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+    hypervolume: float | None = None
+    evaluations_per_s: float = 0.0
+    last: FinishedTrial | None = None
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds to the end at the present rate."""
+        return (self.budget - self.n_finished) / self.evaluations_per_s if self.evaluations_per_s else None
+
+
+class SearchLoop:
+    """Drives one study to the end of its budget.
+
+    Args:
+        prepared: the search.
+        study: its study, opened by this driver.
+        pool: its workers.
+        on_progress: called after every evaluation.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedSearch,
+        study: SearchStudy,
+        pool: WorkerPool,
+        on_progress: Callable[[SearchProgress], None] = lambda _: None,
+    ) -> None:
+        self._prepared = prepared
+        self._study = study
+        self._pool = pool
+        self._tracker = _ProgressTracker(prepared, study, on_progress)
+
+    def run(self) -> None:
+        """Ask, dispatch, score, tell, until as many evaluations are finished as were asked for.
+
+        Raises:
+            PoolError: the workers are gone and cannot be replaced; the study can be resumed.
+            KeyboardInterrupt: passed on; the study can be resumed.
+        """
+        while not self._study.is_finished:
+            while self._pool.has_free_worker and (trial := self._study.ask()):
+                self._pool.submit(trial.number, self._assignment(trial))
+            if finished := self._pool.next_finished(timeout_s=_PATIENCE_S):
+                self._tell(*finished)
+            elif not self._pool.n_under_way:
+                self._wait_for_others()
+
+    def _assignment(self, trial: AskedTrial) -> Assignment:
+        return Assignment(self._prepared.recipe(trial.params), measures=self._prepared.objectives)
+
+    def _tell(self, number: int, evaluation: Evaluation) -> None:
+        if self._study.tell(number, evaluation):
+            self._tracker.update()
+
+    def _wait_for_others(self) -> None:
+        """The rest of the budget runs elsewhere: wait for it, or take it up if its driver dies."""
+        if not self._study.requeue_orphans():
+            time.sleep(1.0)
+
+
+class _ProgressTracker:
+    """Keeps `SearchProgress` up to date from the study's trials."""
+
+    def __init__(
+        self, prepared: PreparedSearch, study: SearchStudy, on_progress: Callable[[SearchProgress], None]
+    ) -> None:
+        self._prepared = prepared
+        self._study = study
+        self._on_progress = on_progress
+        self._started = time.monotonic()
+        self._n_at_start = study.n_finished
+        self._hypervolume: RunningHypervolume | None = None
+        self._counted: set[int] = set()
+        self._n_landmarks = min(len(prepared.plan().landmarks), prepared.specification.search.evaluations)
+
+    def update(self) -> None:
+        trials = self._study.finished_trials()
+        succeeded = [trial for trial in trials if trial.succeeded]
+        columns = zip(*(trial.values for trial in succeeded), strict=True)
+        elapsed_s = time.monotonic() - self._started
+        self._on_progress(
+            SearchProgress(
+                n_finished=len(trials),
+                budget=self._prepared.specification.search.evaluations,
+                n_failed=len(trials) - len(succeeded),
+                best=dict(zip(self._prepared.objectives, map(max, columns), strict=False)),
+                hypervolume=self._measure(trials),
+                evaluations_per_s=(len(trials) - self._n_at_start) / elapsed_s,
+                last=max(trials, key=lambda trial: trial.number, default=None),
+            )
+        )
+
+    def _measure(self, trials: list[FinishedTrial]) -> float | None:
+        if sum(bool(trial.landmark) for trial in trials) < self._n_landmarks or not any(t.succeeded for t in trials):
+            return None
+        if self._hypervolume is None:
+            self._hypervolume = RunningHypervolume(reference_point(trials, len(self._prepared.objectives)))
+        for trial in trials:
+            if trial.succeeded and trial.number not in self._counted:
+                self._counted.add(trial.number)
+                self._hypervolume.add(trial.values)
+        return self._hypervolume.value

@@ -1,0 +1,63 @@
+"""A search under way: its database, its driver, its study, and its workers when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from service.database.connection import connect, database_url, plain_url
+from service.search.preparation import PreparedSearch
+from service.search.search_loop import SearchLoop, SearchProgress
+from service.studies import Driver, FinishedTrial, SearchStudy
+from workers.worker_pools import WorkerPool
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSession:
+    """A study that this process drives.
+
+    Args:
+        prepared: the search.
+        study: opened, with orphans taken up.
+        url: of the database, as `psql` takes it.
+    """
+
+    prepared: PreparedSearch
+    study: SearchStudy
+    url: str
+
+    def run(self, on_progress: Callable[[SearchProgress], None], pool: WorkerPool | None = None) -> list[FinishedTrial]:
+        """Evaluate until the budget is spent; workers start only if it is not.
+
+        Args:
+            on_progress: called after every evaluation.
+            pool: to be used in place of one that is opened for the search.
+
+        Raises:
+            PoolError: workers cannot be started or replaced.
+        """
+        if not self.study.is_finished:
+            with nullcontext(pool) if pool else self.prepared.open_pool() as workers:
+                SearchLoop(self.prepared, self.study, workers, on_progress).run()
+        return self.study.finished_trials()
+
+
+@contextmanager
+def open_session(prepared: PreparedSearch) -> Iterator[SearchSession]:
+    """Join the database and the study.
+
+    Raises:
+        DatabaseError: the database is not there.
+        SpecificationError: the study exists, of another search.
+    """
+    url = database_url()
+    engine: Engine = connect(url)
+    try:
+        with Driver(engine) as driver:
+            study = SearchStudy(engine, driver, prepared.identity, prepared.plan())
+            yield SearchSession(prepared, study, plain_url(url))
+    finally:
+        engine.dispose()

@@ -1,0 +1,8 @@
+"""The specification of a search: one YAML file, checked whole before anything is loaded."""
+
+from __future__ import annotations
+
+from service.specification.loading import load_specification, parse_specification
+from service.specification.schema import MeasureSection, Specification, WorkersSection
+
+__all__ = ["MeasureSection", "Specification", "WorkersSection", "load_specification", "parse_specification"]

@@ -1,0 +1,117 @@
+"""YAML in, a checked specification out; errors in the words of the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from search_spaces.errors import SpecificationError
+from service.specification.schema import Specification
+
+
+def load_specification(path: str | Path) -> Specification:
+    """Read a specification; its paths become absolute, seen from the file's folder.
+
+    Raises:
+        SpecificationError: the file is missing, no YAML, or says something impossible.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecificationError(
+            f"A specification must be a readable YAML file, but '{path}' is not: {error}"
+        ) from None
+    return parse_specification(text, path.resolve().parent)
+
+
+def parse_specification(text: str, folder: Path) -> Specification:
+    """Check a specification's text.
+
+    Args:
+        text: YAML or JSON.
+        folder: what its paths are relative to.
+
+    Raises:
+        SpecificationError: see `load_specification`.
+    """
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecificationError(f"A specification must be YAML, but this cannot be parsed: {error}") from None
+    if not isinstance(values, dict):
+        raise SpecificationError(f"A specification must be a mapping of keys, but is {type(values).__name__}.")
+    try:
+        # By way of JSON, in which a list may stand for a pair while "1" still is no number.
+        specification = Specification.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        raise SpecificationError("\n".join(_told(error))) from None
+    return _with_absolute_paths(specification, folder)
+
+
+def _with_absolute_paths(specification: Specification, folder: Path) -> Specification:
+    values = specification.model_dump(mode="json")
+    models = values["models"]
+    models["base"] = str(folder / models["base"])
+    models["experts"] = {name: str(folder / path) for name, path in models["experts"].items()}
+    for measure in (*values["objectives"].values(), *values["report"].values()):
+        measure["set"] = str(folder / measure["set"])
+    return Specification.model_validate_json(json.dumps(values))
+
+
+def _told(error: ValidationError) -> Iterator[str]:
+    """One line per mistake; a value that may be several things is told once."""
+    seen = set()
+    for entry in error.errors(include_url=False):
+        keys = [str(part) for part in entry["loc"]]
+        # pydantic appends the alternative it tried, which no file contains.
+        path = ".".join(key for key in keys if not key.startswith(("tuple[", "float", "constrained", "[key]")))
+        line = _line(path, entry["type"], entry["msg"], entry["input"])
+        if path not in seen:
+            seen.add(path)
+            yield line
+
+
+def _line(path: str, kind: str, message: str, given: Any) -> str:
+    if kind == "extra_forbidden":
+        return _unknown_key(path)
+    if kind == "missing":
+        return f"`{path}` must be given, but is missing."
+    shown = json.dumps(given, default=str)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return f"`{path}`: {message[0].lower()}{message[1:]}, but got {shown}."
+
+
+def _unknown_key(path: str) -> str:
+    *parents, key = path.split(".")
+    known = _keys_at(Specification, parents)
+    close = get_close_matches(key, known, n=1)
+    hint = f" Did you mean `{close[0]}`?" if close else ""
+    return f"`{path}` is not a key of a specification; known there: {', '.join(known)}.{hint}"
+
+
+def _keys_at(model: type[BaseModel], parents: list[str]) -> list[str]:
+    """The keys that a section knows; passes through names and list positions."""
+    if not parents:
+        return sorted(model.model_fields)
+    field = model.model_fields.get(parents[0])
+    section = _section_in(field.annotation) if field else None
+    if section is None:
+        return []
+    inner = parents[1:]
+    while inner and inner[0] not in section.model_fields:
+        inner = inner[1:]
+    return _keys_at(section, inner)
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    candidates = (_section_in(part) for part in getattr(annotation, "__args__", ()))
+    return next((found for found in candidates if found), None)

@@ -1,0 +1,26 @@
+"""The study: Optuna's, in Postgres, the one source of truth of a search."""
+
+from __future__ import annotations
+
+from service.studies.driver import Driver
+from service.studies.finished_trials import FinishedTrial, reference_point
+from service.studies.search_study import (
+    AskedTrial,
+    SearchStudy,
+    StoredStudy,
+    StudyIdentity,
+    StudyPlan,
+    load_study,
+)
+
+__all__ = [
+    "AskedTrial",
+    "Driver",
+    "FinishedTrial",
+    "SearchStudy",
+    "StoredStudy",
+    "StudyIdentity",
+    "StudyPlan",
+    "load_study",
+    "reference_point",
+]

@@ -1,0 +1,76 @@
+"""A driver's sign of life: a lock that dies with its process, and leases that it renews."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+# A lease outlives its driver's last renewal by at most this; a whole outage of the database fits into it.
+LEASE_S = 60.0
+_RENEW_EVERY_S = LEASE_S / 6
+
+_RENEW = text(
+    "UPDATE paretomerge_leases SET expires_at = now() + make_interval(secs => :lease_s) WHERE driver = :driver"
+)
+
+
+class Driver:
+    """One process that runs a search; a context manager that keeps its leases alive.
+
+    It holds an advisory lock of Postgres on a connection of its own. The lock goes with the process,
+    also at `kill -9`, so that a successor on any host sees at once that nobody answers for the leases.
+
+    Args:
+        engine: over the study's database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = str(uuid.uuid4())
+        self._engine = engine
+        self._stop = threading.Event()
+        self._connection = self._lock()
+        self._thread = threading.Thread(target=self._renew, name="lease-renewal", daemon=True)
+        self._thread.start()
+
+    def _lock(self) -> Connection:
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key(self.name)})
+        return connection
+
+    def _renew(self) -> None:
+        while not self._stop.wait(_RENEW_EVERY_S):
+            try:
+                self._connection.execute(_RENEW, {"driver": self.name, "lease_s": LEASE_S})
+            except SQLAlchemyError:
+                # The connection is gone, and the lock with it; the leases hold until a new one is had.
+                self._connection.invalidate()
+                with suppress(SQLAlchemyError):
+                    self._connection = self._lock()
+
+    def close(self) -> None:
+        """Release the lock: what this driver left running is for others to take."""
+        self._stop.set()
+        self._thread.join()
+        with suppress(SQLAlchemyError):
+            # A connection goes back to the pool alive, and would hold the lock there.
+            self._connection.invalidate()
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def lock_key(driver: str) -> int:
+    """The advisory lock of a driver: 63 bits of its name."""
+    return uuid.UUID(driver).int >> 65

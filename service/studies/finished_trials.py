@@ -1,0 +1,95 @@
+"""The trials of a study as the front, the plots and the exports read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from workers.evaluation import Evaluation
+
+# How many trials stand in for landmarks where there are none.
+_N_STAND_INS = 10
+# How much worse than the worst landmark the reference point lies, as a share of the landmarks' range.
+_REFERENCE_MARGIN = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedTrial:
+    """One evaluated candidate, or one that failed.
+
+    Args:
+        number: of the trial.
+        params: its coefficients.
+        values: by objective, in the study's order; empty after a failure.
+        standard_errors: of the values; None where there is none.
+        landmark: the landmark's name, or "".
+        make_s: seconds to make it.
+        score_s: seconds to score it.
+        failure: the reason, or "".
+    """
+
+    number: int
+    params: Mapping[str, float]
+    values: tuple[float, ...]
+    standard_errors: tuple[float | None, ...]
+    landmark: str
+    make_s: float
+    score_s: float
+    failure: str
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has values."""
+        return bool(self.values)
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return self.landmark or f"trial {self.number}"
+
+
+def attributes_of(evaluation: Evaluation, objectives: Sequence[str]) -> dict[str, Any]:
+    """What is stored with a trial beside its values."""
+    attributes: dict[str, Any] = {"make_s": round(evaluation.make_s, 6), "score_s": round(evaluation.score_s, 6)}
+    if evaluation.failure is not None:
+        return attributes | {"failure": str(evaluation.failure), "failure_message": evaluation.message}
+    scores = [evaluation.scores[objective] for objective in objectives]
+    return attributes | {"standard_errors": [s.standard_error for s in scores], "n_examples": [s.n for s in scores]}
+
+
+def read_finished(trials: Iterable[FrozenTrial]) -> list[FinishedTrial]:
+    """The complete and the failed ones, by number."""
+    return [_read(trial) for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.FAIL)]
+
+
+def _read(trial: FrozenTrial) -> FinishedTrial:
+    values = tuple(trial.values) if trial.state == TrialState.COMPLETE else ()
+    given = trial.user_attrs
+    return FinishedTrial(
+        number=trial.number,
+        params=trial.params,
+        values=values,
+        standard_errors=tuple(given.get("standard_errors", [None] * len(values))),
+        landmark=given.get("landmark", ""),
+        make_s=given.get("make_s", 0.0),
+        score_s=given.get("score_s", 0.0),
+        failure=given.get("failure", "" if values else "unknown"),
+    )
+
+
+def reference_point(trials: Sequence[FinishedTrial], n_objectives: int) -> tuple[float, ...]:
+    """Where hypervolume is measured from: a tenth of the landmarks' range below the worst of them.
+
+    Landmarks are evaluated first and never change, so that the point stands still while a search
+    runs. Where there is none, the first trials stand in for them.
+    """
+    succeeded = [trial for trial in trials if trial.succeeded]
+    landmarks = [trial.values for trial in succeeded if trial.landmark]
+    known = landmarks or [trial.values for trial in succeeded[:_N_STAND_INS]]
+    if not known:
+        return (0.0,) * n_objectives
+    columns = list(zip(*known, strict=True))
+    return tuple(min(column) - _REFERENCE_MARGIN * ((max(column) - min(column)) or 1.0) for column in columns)

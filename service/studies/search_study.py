@@ -1,0 +1,225 @@
+"""A search's study: ask and tell, continued wherever the last driver left it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+from sqlalchemy import Engine, text
+
+from search_spaces.errors import SelectionError, SpecificationError
+from service.studies.driver import Driver
+from service.studies.finished_trials import FinishedTrial, attributes_of, read_finished
+from service.studies.orphans import requeue_orphans
+from service.studies.study_storage import BudgetSpentError, LeaseLostError, StudyStorage
+
+if TYPE_CHECKING:
+    from workers.evaluation import Evaluation
+
+_ATTRIBUTE = "paretomerge"
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyIdentity:
+    """What must be the same for a search to be continued.
+
+    Args:
+        name: of the study.
+        objectives: their names, all maximised.
+        fixed: key of the specification → value (or digest); JSON values.
+        specification: as the person gave it, to be shown later.
+    """
+
+    name: str
+    objectives: tuple[str, ...]
+    fixed: Mapping[str, Any]
+    specification: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """How the trials of a study are proposed.
+
+    Args:
+        distributions: of every parameter.
+        sampler: must draw all its knowledge from the study's trials.
+        budget: how many evaluations in all.
+        landmarks: name → parameters; asked first.
+    """
+
+    distributions: Mapping[str, BaseDistribution]
+    sampler: BaseSampler
+    budget: int
+    landmarks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTrial:
+    """A trial that now runs."""
+
+    number: int
+    params: Mapping[str, float]
+
+
+class SearchStudy:
+    """Optuna's study in Postgres, with leases and an exact budget; several drivers may share it.
+
+    Args:
+        engine: see `service.database.connection.connect`.
+        driver: this process.
+        identity: what the study is.
+        plan: how it goes on.
+
+    Raises:
+        SpecificationError: a study of that name exists, of another search.
+    """
+
+    def __init__(self, engine: Engine, driver: Driver, identity: StudyIdentity, plan: StudyPlan) -> None:
+        self._engine = engine
+        self._driver = driver
+        self._plan = plan
+        self.identity = identity
+        self._storage = StudyStorage(_backend(engine), driver.name, plan.budget)
+        with engine.connect() as connection:
+            # Until the connection is closed: two drivers that start at once make one study.
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": identity.name})
+            self._study = self._open()
+        self._study_id = self._study._study_id
+        self.requeue_orphans()
+
+    def _open(self) -> optuna.Study:
+        study = optuna.create_study(
+            storage=self._storage,
+            study_name=self.identity.name,
+            directions=["maximize"] * len(self.identity.objectives),
+            sampler=self._plan.sampler,
+            load_if_exists=True,
+        )
+        stored = study.user_attrs.get(_ATTRIBUTE)
+        if stored is not None:
+            _check_same(self.identity, stored)
+            return study
+        if study.get_trials(deepcopy=False):
+            raise SpecificationError(
+                f"A study named '{self.identity.name}' exists but is not ours. Choose another `name`."
+            )
+        for landmark, params in self._plan.landmarks.items():
+            study.enqueue_trial(dict(params), user_attrs={"landmark": landmark})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # the dashboard shows these names
+            study.set_metric_names(list(self.identity.objectives))
+        # Last, so that a study which lacks it is not taken for whole.
+        study.set_user_attr(_ATTRIBUTE, _stored(self.identity))
+        return study
+
+    @property
+    def n_finished(self) -> int:
+        """Evaluations that are done, failed candidates included."""
+        return len(self.finished_trials())
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the budget is spent."""
+        return self.n_finished >= self._plan.budget
+
+    def finished_trials(self) -> list[FinishedTrial]:
+        """All that is known to this driver, by number."""
+        return read_finished(self._study.get_trials(deepcopy=False))
+
+    def ask(self) -> AskedTrial | None:
+        """The next trial, durable and leased; None when the budget has no room for another."""
+        self._storage.refresh(self._study_id)
+        try:
+            trial = self._study.ask(dict(self._plan.distributions))
+        except BudgetSpentError:
+            return None
+        self._storage.flush(trial._trial_id)
+        return AskedTrial(trial.number, trial.params)
+
+    def tell(self, number: int, evaluation: Evaluation) -> bool:
+        """Store a result, in one transaction.
+
+        Returns:
+            False when another driver has taken over the trial: then its result counts, and not this one.
+        """
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        for key, value in attributes_of(evaluation, self.identity.objectives).items():
+            self._storage.set_trial_user_attr(trial_id, key, value)
+        try:
+            if evaluation.succeeded:
+                self._study.tell(number, [evaluation.scores[name].value for name in self.identity.objectives])
+            else:
+                self._study.tell(number, state=TrialState.FAIL)
+        except LeaseLostError:
+            self._storage.forget(self._study_id)
+            return False
+        return True
+
+    def requeue_orphans(self) -> int:
+        """Take up trials whose driver is gone; see `service.studies.orphans`."""
+        n_params = len(self._plan.distributions)
+        found = requeue_orphans(self._engine, self._study_id, self._driver.name, n_params)
+        if found:
+            self._storage.forget(self._study_id)
+        self._storage.refresh(self._study_id)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStudy:
+    """A study as it stands in the database, for reading."""
+
+    identity: StudyIdentity
+    trials: tuple[FinishedTrial, ...]
+
+
+def load_study(engine: Engine, name: str) -> StoredStudy:
+    """Read a study.
+
+    Raises:
+        SelectionError: there is none of that name; the message lists those that are.
+    """
+    backend = _backend(engine)
+    names = sorted(optuna.get_all_study_names(backend))
+    if name not in names:
+        known = ", ".join(names[:10]) or "none"
+        raise SelectionError(f"A search must exist to be read, but there is none named '{name}'. There are: {known}.")
+    study = optuna.load_study(study_name=name, storage=backend)
+    stored = study.user_attrs.get(_ATTRIBUTE)
+    if stored is None:
+        raise SelectionError(f"'{name}' is an Optuna study, but not one of a merge search.")
+    identity = StudyIdentity(name, tuple(stored["objectives"]), stored["fixed"], stored["specification"])
+    return StoredStudy(identity, tuple(read_finished(study.get_trials(deepcopy=False))))
+
+
+def _backend(engine: Engine) -> RDBStorage:
+    return RDBStorage(engine.url.render_as_string(hide_password=False), engine_kwargs={"pool_pre_ping": True})
+
+
+def _stored(identity: StudyIdentity) -> dict[str, Any]:
+    return {
+        "objectives": list(identity.objectives),
+        "fixed": dict(identity.fixed),
+        "specification": dict(identity.specification),
+    }
+
+
+def _check_same(identity: StudyIdentity, stored: Mapping[str, Any]) -> None:
+    ours: dict[str, Any] = {"objectives": list(identity.objectives), **identity.fixed}
+    theirs: dict[str, Any] = {"objectives": stored["objectives"], **stored["fixed"]}
+    differing: Sequence[str] = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
+    if differing:
+        raise SpecificationError(
+            f"The search '{identity.name}' exists with another {', '.join(f'`{key}`' for key in sorted(differing))}. "
+            "Its trials cannot be continued with these: choose another `name`, or restore the old values."
+        )

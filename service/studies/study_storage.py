@@ -1,0 +1,272 @@
+"""Optuna's storage with one round trip for a trial's parameters and one for its result.
+
+Optuna writes every parameter in a transaction of its own: with 40 of them, an ask takes ten times as
+long. Here the trials live in memory, writes to a running trial are gathered, and `flush` (after an ask)
+and `set_trial_state_values` (a tell) put them into the database at once. It overrides private methods
+of Optuna: `optuna` is pinned to one minor version, and a contract test runs both storages side by side.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
+from optuna.storages import RDBStorage
+from optuna.storages._cached_storage import _CachedStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, text
+
+from service.studies.driver import LEASE_S
+
+_distribution_json = lru_cache(maxsize=None)(distribution_to_json)
+
+_LOCK_STUDY = text("SELECT study_id FROM studies WHERE study_id = :study FOR UPDATE")
+_TALLY = text(
+    "SELECT count(*), count(*) FILTER (WHERE state = 'WAITING'), count(*) FILTER (WHERE state = 'RUNNING')"
+    " FROM trials WHERE study_id = :study"
+)
+_CREATE = text(
+    "INSERT INTO trials (number, study_id, state, datetime_start)"
+    " VALUES (:number, :study, 'RUNNING', now() AT TIME ZONE 'UTC') RETURNING trial_id"
+)
+_CLAIM = text(
+    "UPDATE trials SET state = 'RUNNING', datetime_start = now() AT TIME ZONE 'UTC'"
+    " WHERE trial_id = :trial AND state = 'WAITING'"
+)
+_LEASE = text(
+    "INSERT INTO paretomerge_leases (trial_id, driver, expires_at)"
+    " VALUES (:trial, :driver, now() + make_interval(secs => :lease_s))"
+)
+_RELEASE = text("DELETE FROM paretomerge_leases WHERE trial_id = :trial AND driver = :driver")
+_FINISH = text("UPDATE trials SET state = :state, datetime_complete = now() AT TIME ZONE 'UTC' WHERE trial_id = :trial")
+_INSERT_PARAMS = text(
+    "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)"
+    " SELECT :trial, * FROM unnest(CAST(:names AS text[]), CAST(:values AS float8[]), CAST(:kinds AS text[]))"
+)
+_INSERT_VALUES = text(
+    "INSERT INTO trial_values (trial_id, objective, value, value_type)"
+    " SELECT :trial, ordinality - 1, value, 'FINITE'"
+    " FROM unnest(CAST(:values AS float8[])) WITH ORDINALITY AS given (value, ordinality)"
+)
+_UPSERT_ATTRIBUTES = {
+    table: text(
+        f"INSERT INTO {table} (trial_id, key, value_json)"
+        " SELECT :trial, * FROM unnest(CAST(:keys AS text[]), CAST(:values AS text[]))"
+        " ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json"
+    )
+    for table in ("trial_user_attributes", "trial_system_attributes")
+}
+
+
+class BudgetSpentError(Exception):
+    """No further trial may start: as many as the budget allows are finished or running, by all drivers together."""
+
+
+class LeaseLostError(Exception):
+    """Another driver has taken over the trial; its result, not this one, counts."""
+
+
+@dataclass(slots=True)
+class _Unwritten:
+    """What is known of a running trial but not yet in the database."""
+
+    params: dict[str, tuple[float, BaseDistribution]] = field(default_factory=dict)
+    trial_user_attributes: dict[str, Any] = field(default_factory=dict)
+    trial_system_attributes: dict[str, Any] = field(default_factory=dict)
+
+
+class StudyStorage(_CachedStorage):
+    """Trials in memory, in step with Postgres; leases and the budget are kept in the same transactions.
+
+    Args:
+        backend: Optuna's own storage over the same database.
+        driver: the name under which this process holds leases.
+        budget: how many trials of a study may be finished or running at most; None for any number.
+    """
+
+    def __init__(self, backend: RDBStorage, driver: str, budget: int | None = None) -> None:
+        super().__init__(backend)
+        self.driver = driver
+        self.budget = budget
+        self._engine = backend.engine
+        self._unwritten: dict[int, _Unwritten] = {}
+        self._read = False
+
+    # ---- reading ----
+
+    def _read_trials_from_remote_storage(self, study_id: int) -> None:
+        """Only the first time: Optuna reads before every look at the trials, `refresh` once per ask."""
+        if not self._read:
+            super()._read_trials_from_remote_storage(study_id)
+            self._read = True
+
+    def refresh(self, study_id: int) -> None:
+        """Take in what other drivers have done since; one small query where nothing was."""
+        self._read_trials_from_remote_storage(study_id)
+        with self._engine.connect() as connection:
+            tally = tuple(connection.execute(_TALLY, {"study": study_id}).one())
+        if tally != self._own_tally(study_id):
+            super()._read_trials_from_remote_storage(study_id)
+
+    def _own_tally(self, study_id: int) -> tuple[int, int, int]:
+        states = [trial.state for trial in self._studies[study_id].trials.values()]
+        return len(states), states.count(TrialState.WAITING), states.count(TrialState.RUNNING)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """Optuna's `BaseStorage.get_trial`: from memory where the trial is known."""
+        return self._cached(trial_id) or super().get_trial(trial_id)
+
+    def _cached(self, trial_id: int) -> FrozenTrial | None:
+        place = self._trial_id_to_study_id_and_number.get(trial_id)
+        return None if place is None else self._studies[place[0]].trials[place[1]]
+
+    # ---- ask ----
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Optuna's `BaseStorage.create_new_trial`; a running trial gets a lease.
+
+        Raises:
+            BudgetSpentError: see the class.
+        """
+        if template_trial is not None:
+            trial_id = super().create_new_trial(study_id, template_trial)
+            self._studies[study_id].unfinished_trial_ids.add(trial_id)
+            return trial_id
+        with self._engine.begin() as connection:
+            number = self._check_budget(connection, study_id)
+            trial_id = connection.execute(_CREATE, {"number": number, "study": study_id}).scalar_one()
+            self._lease(connection, trial_id)
+        with self._lock:
+            self._add_trials_to_cache(study_id, [_running(trial_id, number)])
+            self._studies[study_id].unfinished_trial_ids.add(trial_id)
+        self._unwritten[trial_id] = _Unwritten()
+        return int(trial_id)
+
+    def _check_budget(self, connection: Connection, study_id: int) -> int:
+        """Lock the study against other asks; the number of its trials."""
+        connection.execute(_LOCK_STUDY, {"study": study_id})
+        n_trials, n_waiting, _ = connection.execute(_TALLY, {"study": study_id}).one()
+        if self.budget is not None and n_trials - n_waiting >= self.budget:
+            raise BudgetSpentError
+        return int(n_trials)
+
+    def _lease(self, connection: Connection, trial_id: int) -> None:
+        connection.execute(_LEASE, {"trial": trial_id, "driver": self.driver, "lease_s": LEASE_S})
+
+    def _claim(self, trial_id: int) -> bool:
+        """Start a waiting trial, unless another driver was faster."""
+        study_id, _ = self._trial_id_to_study_id_and_number[trial_id]
+        with self._engine.begin() as connection:
+            self._check_budget(connection, study_id)
+            claimed = connection.execute(_CLAIM, {"trial": trial_id}).rowcount == 1
+            if claimed:
+                self._lease(connection, trial_id)
+        if claimed:
+            self.get_trial(trial_id).state = TrialState.RUNNING
+            self.get_trial(trial_id).datetime_start = datetime.now()
+            self._unwritten[trial_id] = _Unwritten()
+        return claimed
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        """Optuna's `BaseStorage.set_trial_param`; written by `flush`."""
+        study_id, number = self._trial_id_to_study_id_and_number[trial_id]
+        known = self._studies[study_id].param_distribution.setdefault(param_name, distribution)
+        check_distribution_compatibility(known, distribution)
+        trial = self._studies[study_id].trials[number]
+        trial.params[param_name] = distribution.to_external_repr(param_value_internal)
+        trial.distributions[param_name] = distribution
+        self._unwritten[trial_id].params[param_name] = (param_value_internal, distribution)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Optuna's `BaseStorage.set_trial_user_attr`; written by `flush` or with the result."""
+        if trial_id not in self._unwritten:
+            super().set_trial_user_attr(trial_id, key, value)
+            return
+        self.get_trial(trial_id).user_attrs[key] = value
+        self._unwritten[trial_id].trial_user_attributes[key] = value
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Optuna's `BaseStorage.set_trial_system_attr`; written by `flush` or with the result."""
+        if trial_id not in self._unwritten:
+            super().set_trial_system_attr(trial_id, key, value)
+            return
+        self.get_trial(trial_id).system_attrs[key] = value
+        self._unwritten[trial_id].trial_system_attributes[key] = value
+
+    def flush(self, trial_id: int) -> None:
+        """Write what was gathered of a running trial: it is durable from here on."""
+        with self._engine.begin() as connection:
+            self._write(connection, trial_id)
+        self._unwritten[trial_id] = _Unwritten()
+
+    def _write(self, connection: Connection, trial_id: int) -> None:
+        unwritten = self._unwritten[trial_id]
+        if unwritten.params:
+            values, distributions = zip(*unwritten.params.values(), strict=True)
+            kinds = [_distribution_json(distribution) for distribution in distributions]
+            params = {"trial": trial_id, "names": list(unwritten.params), "values": list(values), "kinds": kinds}
+            connection.execute(_INSERT_PARAMS, params)
+        for table, statement in _UPSERT_ATTRIBUTES.items():
+            attributes: dict[str, Any] = getattr(unwritten, table)
+            if attributes:
+                texts = [json.dumps(value) for value in attributes.values()]
+                connection.execute(statement, {"trial": trial_id, "keys": list(attributes), "values": texts})
+
+    # ---- tell ----
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Optuna's `BaseStorage.set_trial_state_values`: claims a waiting trial, or finishes a running one.
+
+        Raises:
+            BudgetSpentError: when claiming; see the class.
+            LeaseLostError: another driver answers for the trial now; nothing is written.
+        """
+        if state == TrialState.RUNNING:
+            return self._claim(trial_id)
+        with self._engine.begin() as connection:
+            if connection.execute(_RELEASE, {"trial": trial_id, "driver": self.driver}).rowcount == 0:
+                raise LeaseLostError
+            self._write(connection, trial_id)
+            if values is not None:
+                connection.execute(_INSERT_VALUES, {"trial": trial_id, "values": list(values)})
+            connection.execute(_FINISH, {"trial": trial_id, "state": state.name})
+        del self._unwritten[trial_id]
+        trial = self.get_trial(trial_id)
+        trial.values = None if values is None else list(values)
+        trial.state = state
+        trial.datetime_complete = datetime.now()
+        return True
+
+    # ---- trials whose driver is gone ----
+
+    def forget(self, study_id: int) -> None:
+        """Read every trial anew at the next look."""
+        with self._lock:
+            info = self._studies[study_id]
+            info.trials.clear()
+            info.unfinished_trial_ids.clear()
+            info.last_finished_trial_id = -1
+        self._read = False
+
+
+def _running(trial_id: int, number: int) -> FrozenTrial:
+    return FrozenTrial(
+        number=number,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=datetime.now(),
+        datetime_complete=None,
+        params={},
+        distributions={},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+        trial_id=trial_id,
+    )

@@ -1,0 +1,194 @@
+"""The fused CPU loops against the reference in plain torch, which a dtype, shape or stride must not tell apart."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from workers.merge_kernels import DropMask, MaskedMerge, combine_linearly, merge_masked, torch_kernels
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+PAIRS = list(itertools.product(DTYPES, DTYPES))
+# One element, a part of a block, several blocks and a part, two dimensions.
+SHAPES: list[tuple[int, ...]] = [(1,), (7,), (2 * 2048 + 5,), (33, 65)]
+SCALARS = (0.4, -1.2, 0.7, 1.1)
+MERGE = MaskedMerge(
+    weights=(0.7, -0.4, 1.3),
+    thresholds=(0.3, 0.0, 0.5),
+    drops=(DropMask(1, 0.6), DropMask(2, 1.0), DropMask(3, 0.3)),
+    elect_sign=True,
+    normalize=True,
+)
+
+
+def tensors(shape: tuple[int, ...], dtype: torch.dtype, n: int = 4, seed: int = 0) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(shape, generator=generator).to(dtype) for _ in range(n)]
+
+
+def assert_within_one_ulp(found: Tensor, wanted: Tensor, magnitude: float) -> None:
+    """Equal but for one unit in the last place, and for the order of float32 sums of terms of that magnitude."""
+    info = torch.finfo(wanted.dtype)
+    ulp = wanted.double().abs().clamp(min=info.smallest_normal) * info.eps
+    bound = ulp + 8 * torch.finfo(torch.float32).eps * magnitude
+    assert found.dtype == wanted.dtype
+    assert ((found.double() - wanted.double()).abs() <= bound).all()
+
+
+@pytest.mark.parametrize(("dtype", "out_dtype"), PAIRS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_fused_combination_is_the_reference(dtype: torch.dtype, out_dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    sources = tensors(shape, dtype)
+    found, wanted = torch.empty(shape, dtype=out_dtype), torch.empty(shape, dtype=out_dtype)
+    combine_linearly(sources, SCALARS, found)
+    torch_kernels.combine_linearly(sources, SCALARS, wanted)
+    assert_within_one_ulp(found, wanted, magnitude=20)
+
+
+@pytest.mark.parametrize(("dtype", "out_dtype"), PAIRS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("elect_sign", [True, False])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_fused_masked_merge_is_the_reference(
+    dtype: torch.dtype, out_dtype: torch.dtype, shape: tuple[int, ...], elect_sign: bool, normalize: bool
+) -> None:
+    base, *experts = tensors(shape, dtype)
+    merge = replace(MERGE, elect_sign=elect_sign, normalize=normalize)
+    found, wanted = torch.empty(shape, dtype=out_dtype), torch.empty(shape, dtype=out_dtype)
+    merge_masked(base, experts, merge, found)
+    torch_kernels.merge_masked(base, experts, merge, wanted)
+    assert_within_one_ulp(found, wanted, magnitude=100)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    n=st.integers(1, 5000),
+    weights=st.tuples(*[st.floats(-10, 10)] * 3),
+    densities=st.tuples(*[st.floats(1e-3, 1)] * 3),
+    thresholds=st.tuples(*[st.floats(0, 3)] * 3),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_fused_masked_merge_is_the_reference_for_any_numbers(
+    n: int,
+    weights: tuple[float, ...],
+    densities: tuple[float, ...],
+    thresholds: tuple[float, ...],
+    seed: int,
+) -> None:
+    base, *experts = tensors((n,), torch.float32, seed=seed)
+    drops = tuple(DropMask((seed + i) % 2**32, density) for i, density in enumerate(densities))
+    merge = MaskedMerge(weights, thresholds, drops, elect_sign=False, normalize=False)
+    found, wanted = torch.empty(n), torch.empty(n)
+    merge_masked(base, experts, merge, found)
+    torch_kernels.merge_masked(base, experts, merge, wanted)
+    assert_within_one_ulp(found, wanted, magnitude=6 * sum(abs(w) / p for w, p in zip(weights, densities, strict=True)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_blocks_of_the_reference_do_not_matter(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    base, *experts = tensors((1000,), dtype)
+    whole, in_blocks = torch.empty(1000, dtype=dtype), torch.empty(1000, dtype=dtype)
+    torch_kernels.merge_masked(base, experts, MERGE, whole)
+    monkeypatch.setattr(torch_kernels, "BLOCK", 7)
+    torch_kernels.merge_masked(base, experts, MERGE, in_blocks)
+    assert torch.equal(whole, in_blocks)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_longer_tensor_begins_as_a_shorter_one(dtype: torch.dtype) -> None:
+    long, short = torch.empty(5000, dtype=dtype), torch.empty(2049, dtype=dtype)
+    base, *experts = tensors((5000,), dtype)
+    merge_masked(base, experts, MERGE, long)
+    merge_masked(base[:2049], [expert[:2049] for expert in experts], MERGE, short)
+    assert torch.equal(long[:2049], short)
+
+
+def test_tensors_of_several_dtypes_are_merged_as_their_float32_copies() -> None:
+    sources = [t.to(dtype) for t, dtype in zip(tensors((5000,), torch.float32), (*DTYPES, torch.float16), strict=True)]
+    found, wanted = torch.empty(5000), torch.empty(5000)
+    combine_linearly(sources, SCALARS, found)
+    combine_linearly([source.float() for source in sources], SCALARS, wanted)
+    assert_within_one_ulp(found, wanted, magnitude=20)
+    merge_masked(sources[0], sources[1:], MERGE, found)
+    merge_masked(sources[0].float(), [source.float() for source in sources[1:]], MERGE, wanted)
+    assert_within_one_ulp(found, wanted, magnitude=100)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sources_that_are_not_contiguous_are_merged_as_their_contiguous_copies(dtype: torch.dtype) -> None:
+    sources = [tensor.T for tensor in tensors((65, 33), dtype)]
+    found, wanted = torch.empty((33, 65), dtype=dtype), torch.empty((33, 65), dtype=dtype)
+    combine_linearly(sources, SCALARS, found)
+    combine_linearly([source.contiguous() for source in sources], SCALARS, wanted)
+    assert_within_one_ulp(found, wanted, magnitude=20)
+    merge_masked(sources[0], sources[1:], MERGE, found)
+    merge_masked(sources[0].contiguous(), [source.contiguous() for source in sources[1:]], MERGE, wanted)
+    assert_within_one_ulp(found, wanted, magnitude=100)
+
+
+def alone(source: Tensor, out_dtype: torch.dtype) -> Tensor:
+    """One source through the fused loops, beside zeros."""
+    out = torch.empty(source.shape, dtype=out_dtype)
+    combine_linearly([source, *[torch.zeros_like(source)] * 3], (1.0, 0.0, 0.0, 0.0), out)
+    return out
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_every_16_bit_pattern_is_widened_as_torch_widens_it(dtype: torch.dtype) -> None:
+    source = torch.arange(-(2**15), 2**15, dtype=torch.int16).view(dtype)
+    torch.testing.assert_close(alone(source, torch.float32), source.float(), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_kind_of_float32_is_rounded_as_torch_rounds_it(dtype: torch.dtype) -> None:
+    # Each upper half with lower halves around the middle, where ties are broken: NaN, infinities and subnormals included.
+    upper = torch.arange(-(2**15), 2**15, dtype=torch.int32)[:, None] << 16
+    lower = torch.tensor([0, 1, 0x0FFF, 0x1000, 0x1001, 0x3000, 0x7FFF, 0x8000, 0x8001, 0xFFFF], dtype=torch.int32)
+    source = (upper | lower).view(torch.float32).reshape(-1)
+    torch.testing.assert_close(alone(source, dtype), source.to(dtype), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("place", range(4))
+def test_nan_shows_in_the_result_and_nowhere_else(dtype: torch.dtype, place: int) -> None:
+    sources = tensors((100,), dtype)
+    sources[place][42] = float("nan")
+    out = torch.empty(100, dtype=dtype)
+    combine_linearly(sources, SCALARS, out)
+    assert out.isnan().nonzero().tolist() == [[42]]
+    merge_masked(sources[0], sources[1:], MERGE, out)
+    assert out.isnan().nonzero().tolist() == [[42]]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("place", range(4))
+def test_infinity_shows_in_the_result(dtype: torch.dtype, place: int) -> None:
+    sources = tensors((100,), dtype)
+    sources[place][42] = float("inf")
+    out = torch.empty(100, dtype=dtype)
+    combine_linearly(sources, SCALARS, out)
+    assert (~out.isfinite()).nonzero().tolist() == [[42]]
+    assert out[42] == float("inf") * SCALARS[place]
+    merge_masked(sources[0], sources[1:], MERGE, out)
+    assert (~out.isfinite()).nonzero().tolist() == [[42]]
+
+
+def test_what_is_too_large_for_the_dtype_becomes_infinite() -> None:
+    sources = [torch.full((3,), 60000.0, dtype=torch.float16)] * 4
+    out = torch.empty(3, dtype=torch.float16)
+    combine_linearly(sources, (1.0, 1.0, 0.0, 0.0), out)
+    assert out.isinf().all()
+    merge_masked(-sources[0], sources[1:], MERGE, out)
+    assert torch.isinf(out).any() or out.isfinite().all()
+
+
+def test_scalar_tensors_are_merged() -> None:
+    out = torch.empty((), dtype=torch.float32)
+    combine_linearly([torch.tensor(2.0)] * 4, (1.0, 1.0, 0.0, 0.0), out)
+    assert out.item() == 4
