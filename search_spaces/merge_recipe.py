@@ -110,10 +110,12 @@ def check_number_of_models(signature: MethodSignature, experts: tuple[str, ...])
     """Refuse experts that the method cannot merge.
 
     Raises:
-        RecipeError: no expert, or too many for the method.
+        RecipeError: no expert, one with the base's name, or too many for the method.
     """
     if not experts:
         raise RecipeError("`experts` must name at least one model, but got none.")
+    if BASE in experts:
+        raise RecipeError(f"`experts` must not be named '{BASE}', which is the base model; give it another name.")
     if signature.n_models == 2 and len(experts) > 2:
         raise RecipeError(
             f"'{signature.name}' merges two models: the base and one expert, or two experts; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 from optuna.distributions import BaseDistribution, FloatDistribution
 
@@ -71,6 +72,7 @@ class SearchSpace:
     Raises:
         SpecificationError: an unknown method or granularity, bounds upside down or outside what
             the method takes, a rule that names no model or matches no group.
+        RecipeError: experts that the method cannot merge.
     """
 
     def __init__(
@@ -130,7 +132,7 @@ class SearchSpace:
         """
         # Two dicts are equal in any order, but methods take experts in theirs.
         same_order = tuple(recipe.experts) == tuple(self.experts)
-        if not same_order or recipe != self._recipe(recipe.coefficients):
+        if not same_order or any(getattr(recipe, name) != value for name, value in self._fixed.items()):
             raise RecipeError("The recipe differs from the space in its models, method, groups, seed or dtype.")
         params = {}
         for key, bounds in self._bounds.items():
@@ -162,16 +164,20 @@ class SearchSpace:
         return self._recipe(fill_coefficients(self.models, self.groups, value))
 
     def _recipe(self, coefficients: Mapping[str, Mapping[str, Mapping[str, float]]]) -> MergeRecipe:
-        return MergeRecipe(
-            method=self.options.method,
-            base=self.base,
-            experts=self.experts,
-            groups=self.groups,
-            coefficients=coefficients,
-            normalize=self.normalize,
-            seed=self.options.seed,
-            dtype=self.options.dtype,
-        )
+        return MergeRecipe(coefficients=coefficients, **self._fixed)
+
+    @property
+    def _fixed(self) -> dict[str, Any]:
+        """All that the recipes of this space have in common."""
+        return {
+            "method": self.options.method,
+            "base": self.base,
+            "experts": self.experts,
+            "groups": self.groups,
+            "normalize": self.normalize,
+            "seed": self.options.seed,
+            "dtype": self.options.dtype,
+        }
 
     def _keys(self) -> Iterator[tuple[str, str, MethodParameter]]:
         for model in self.models:

@@ -14,6 +14,24 @@ from pydantic import BaseModel, ValidationError
 from search_spaces.errors import SpecificationError
 from service.specification.schema import Specification
 
+# What pydantic appends to a location: the two that bounds may be, and that a key itself is wrong.
+_PAIR, _NUMBER, _KEY = "tuple[float, float]", "float", "[key]"
+# pydantic's kind of mistake (and two of our own) → what must hold.
+_MUST = {
+    "bounds": "be a finite number or a pair of them, [low, high]",
+    "model": "be the folder of a whole checkpoint (merge an adapter into its base first)",
+    "string_type": "be text",
+    "string_too_short": "be text",
+    "string_pattern_mismatch": "be a name of letters, digits, `.`, `_` and `-`, 100 at most",
+    "bool_type": "be true or false",
+    "int_type": "be a whole number",
+    "float_type": "be a number",
+    "model_type": "be a mapping of keys",
+    "dict_type": "be a mapping of keys",
+    "tuple_type": "be a list",
+    "too_short": "hold at least one entry",
+}
+
 
 def load_specification(path: str | Path) -> Specification:
     """Read a specification; its paths become absolute, seen from the file's folder.
@@ -44,7 +62,7 @@ def parse_specification(text: str, folder: Path) -> Specification:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SpecificationError(f"A specification must be YAML, but this cannot be parsed: {error}") from None
+        raise SpecificationError(f"A specification must be YAML, but this cannot be parsed: {_where(error)}") from None
     if not isinstance(values, dict):
         raise SpecificationError(f"A specification must be a mapping of keys, but is {type(values).__name__}.")
     try:
@@ -52,6 +70,8 @@ def parse_specification(text: str, folder: Path) -> Specification:
         specification = Specification.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         raise SpecificationError("\n".join(_told(error))) from None
+    except (TypeError, ValueError) as error:  # a date as a key, an anchor inside itself
+        raise SpecificationError(f"A specification must hold what JSON can say, but: {error}.") from None
     return _with_absolute_paths(specification, folder)
 
 
@@ -65,17 +85,28 @@ def _with_absolute_paths(specification: Specification, folder: Path) -> Specific
     return Specification.model_validate_json(json.dumps(values))
 
 
+def _where(error: yaml.YAMLError) -> str:
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return str(error).splitlines()[0]
+    mark = error.problem_mark
+    return f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}."
+
+
 def _told(error: ValidationError) -> Iterator[str]:
-    """One line per mistake; a value that may be several things is told once."""
-    seen = set()
+    """One line per mistake; bounds are tried as a pair and as a number, and the second speaks for both."""
     for entry in error.errors(include_url=False):
-        keys = [str(part) for part in entry["loc"]]
-        # pydantic appends the alternative it tried, which no file contains.
-        path = ".".join(key for key in keys if not key.startswith(("tuple[", "float", "constrained", "[key]")))
-        line = _line(path, entry["type"], entry["msg"], entry["input"])
-        if path not in seen:
-            seen.add(path)
-            yield line
+        if _PAIR not in entry["loc"]:
+            yield _line(*_place(entry["loc"], entry["type"]), entry["msg"], entry["input"])
+
+
+def _place(location: tuple[int | str, ...], kind: str) -> tuple[str, str]:
+    """The key's path, without what pydantic appends of its own, and the kind of mistake."""
+    keys = [str(part) for part in location]
+    if keys[-1] == _NUMBER and kind in ("float_type", "finite_number"):
+        return ".".join(keys[:-1]), "bounds"
+    if kind == "string_type" and keys[0] == "models":
+        kind = "model"
+    return ".".join(keys[:-1] if keys[-1] == _KEY else keys), kind
 
 
 def _line(path: str, kind: str, message: str, given: Any) -> str:
@@ -83,9 +114,12 @@ def _line(path: str, kind: str, message: str, given: Any) -> str:
         return _unknown_key(path)
     if kind == "missing":
         return f"`{path}` must be given, but is missing."
+    if kind == "value_error":
+        return f"`{path}`: {message.removeprefix('Value error, ')}."
     shown = json.dumps(given, default=str)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return f"`{path}`: {message[0].lower()}{message[1:]}, but got {shown}."
+    must = _MUST.get(kind) or message.removeprefix("Input should ")
+    return f"`{path}` must {must}, but got {shown}."
 
 
 def _unknown_key(path: str) -> str:

@@ -88,20 +88,26 @@ def _mix(x: Any) -> Any:
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def combine(sources: Any, scalars: Any, out: Any) -> None:
-    """out = Σ scalars[i] · sources[i], flat arrays of one length."""
+    """out = Σ scalars[i] · sources[i], two flat arrays of one length or more."""
     n = out.shape[0]
+    last = len(sources) - 1
     for block in numba.prange((n + BLOCK - 1) // BLOCK):
         start = block * BLOCK
         stop = min(n, start + BLOCK)
-        total = np.zeros(BLOCK, np.float32)
-        for k in range(len(sources)):
-            part = sources[k][start:stop]
-            scalar = scalars[k]
-            for i in range(stop - start):
+        size = stop - start
+        # The first source opens the sum and the last one closes it: fewer passes over the block.
+        total = np.empty(BLOCK, np.float32)
+        part, scalar = sources[0][start:stop], scalars[0]
+        for i in range(size):
+            total[i] = scalar * _widen(part[i])
+        for k in range(1, last):
+            part, scalar = sources[k][start:stop], scalars[k]
+            for i in range(size):
                 total[i] += scalar * _widen(part[i])
+        part, scalar = sources[last][start:stop], scalars[last]
         result = out[start:stop]
-        for i in range(stop - start):
-            result[i] = _narrow(total[i], result[i])
+        for i in range(size):
+            result[i] = _narrow(total[i] + scalar * _widen(part[i]), result[i])
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -155,20 +161,25 @@ def merge_masked(base: Any, experts: Any, numbers: Any, drops: Any, flags: Any, 
         for k in range(n_experts):
             weight, rescaling = numbers[k, 0], numbers[k, 2]
             values, contribution = tuned[k], delta[k]
-            for i in range(size):
-                c = contribution[i]
-                agrees = c != 0
-                if elect_sign:
-                    agrees = c > 0 if election[i] >= 0 else c < 0
-                w = weight if agrees else np.float32(0)
-                if elect_sign:
+            # No branch depends on the element, and none on a flag inside a loop: so the loops become vector code.
+            if elect_sign:
+                for i in range(size):
+                    c, e = contribution[i], election[i]
+                    agrees = ((c > 0) & (e >= 0)) | ((c < 0) & (e < 0))
+                    w = weight if agrees else np.float32(0)
                     divisor[i] += w
-                factors[i] += w * rescaling
-                total[i] += w * rescaling * values[i]
+                    factors[i] += w * rescaling
+                    total[i] += w * rescaling * values[i]
+            else:
+                for i in range(size):
+                    w = weight * rescaling if contribution[i] != 0 else np.float32(0)
+                    factors[i] += w
+                    total[i] += w * values[i]
+        if normalize:
+            for i in range(size):
+                share = np.float32(1) / divisor[i] if abs(divisor[i]) >= _NOTHING else np.float32(1)
+                factors[i] *= share
+                total[i] *= share
         result = out[start:stop]
         for i in range(size):
-            share = np.float32(1)
-            if normalize and abs(divisor[i]) >= _NOTHING:
-                share = np.float32(1) / divisor[i]
-            merged = (np.float32(1) - share * factors[i]) * reference[i] + share * total[i]
-            result[i] = _narrow(merged, result[i])
+            result[i] = _narrow((np.float32(1) - factors[i]) * reference[i] + total[i], result[i])
