@@ -45,7 +45,7 @@ def landmark_weights(
 
 def _interpolations(experts: tuple[str, ...]) -> dict[str, dict[str, float]]:
     first = BASE if len(experts) == 1 else experts[0]
-    steps = {first: 0.0, experts[-1]: 1.0, "halfway": 0.5}
+    steps = {first: 0.0, experts[-1]: 1.0, "half way": 0.5}
     return {name: {experts[-1]: t} for name, t in steps.items()}
 
 

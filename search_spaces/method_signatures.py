@@ -104,7 +104,7 @@ _SIGNATURES = (
         "dare_ties",
         (_TASK_WEIGHT, _DENSITY),
         "Yu et al. 2024, arXiv:2311.03099, with the sign election of Yadav et al. 2023, arXiv:2306.01708",
-        normalize=True,
+        normalize=False,
         stochastic=True,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -135,11 +136,13 @@ def _is_our_export(folder: Path) -> bool:
 
 def _tell_next(folder: Path, name: str) -> None:
     results.rule("Next", align="left")
+    # As it was called: inside an environment that is not active it is not on the PATH.
+    paretomerge = "paretomerge" if shutil.which("paretomerge") else sys.argv[0]
     for command in (
-        f"paretomerge front {name} --where 'alignment>=0.3' --plot front.html",
-        f"paretomerge export {name} --where 'alignment>=0.3' --to safer-merge",
-        f"paretomerge plan {folder}/spec.yaml",
-        "paretomerge dashboard",
-        'psql "$(paretomerge database url)" -c "select number, state from trials limit 5"',
+        f"{paretomerge} front {name} --where 'alignment>=0.3' --plot front.html",
+        f"{paretomerge} export {name} --where 'alignment>=0.3' --to safer-merge",
+        f"{paretomerge} plan {folder}/spec.yaml",
+        f"{paretomerge} dashboard",
+        f'psql "$({paretomerge} database url)" -c "select number, state from trials limit 5"',
     ):
         results.print(f"  {command}", soft_wrap=True)

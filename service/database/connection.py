@@ -38,12 +38,18 @@ def normalized_url(url: str) -> str:
     Raises:
         SpecificationError: it is not a PostgreSQL URL.
     """
+    import sqlalchemy
+    from sqlalchemy.exc import ArgumentError
+
+    must_be = f"`{URL_VARIABLE}` must be a URL such as postgresql://user:password@host:5432/name"
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.split("+")[0] not in ("postgresql", "postgres"):
-        raise SpecificationError(
-            f"`{URL_VARIABLE}` must be a URL such as postgresql://user:password@host:5432/name, "
-            f"but its scheme is '{scheme[:20]}'."
-        )
+        raise SpecificationError(f"{must_be}, but its scheme is '{scheme[:20]}'.")
+    try:
+        sqlalchemy.make_url(f"{_DRIVER}://{rest}")
+    except (ArgumentError, ValueError):
+        # What was given may hold a password, so it is not shown.
+        raise SpecificationError(f"{must_be}, but it cannot be parsed: is the port a number?") from None
     return f"{_DRIVER}://{rest}"
 
 
@@ -61,16 +67,17 @@ def connect(url: str) -> Engine:
     import sqlalchemy
     from sqlalchemy.exc import SQLAlchemyError
 
+    # TCP keepalives: a driver whose network is cut learns of it, and so does the server that holds its lock.
+    options = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": "paretomerge"}
+    engine = sqlalchemy.create_engine(url, connect_args=options, pool_pre_ping=True)
     try:
-        # TCP keepalives: a driver whose network is cut learns of it, and so does the server that holds its lock.
-        options = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": "paretomerge"}
-        engine = sqlalchemy.create_engine(url, connect_args=options, pool_pre_ping=True)
         with engine.begin() as connection:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PREPARE_LOCK})
             _upgrade(connection, url)
     except (SQLAlchemyError, OSError) as error:
+        engine.dispose()
         reason = str(error).strip().splitlines()[0]
-        shown = sqlalchemy.make_url(url).render_as_string(hide_password=True)
+        shown = engine.url.render_as_string(hide_password=True)
         raise DatabaseError(
             f"The database at {shown} must answer, but does not: {reason} "
             f"Start it, or correct {URL_VARIABLE}; without that variable an embedded PostgreSQL is used."
@@ -82,8 +89,9 @@ def _upgrade(connection: Connection, url: str) -> None:
     import alembic.command
     import alembic.config
     from optuna.storages import RDBStorage
+    from sqlalchemy.pool import NullPool
 
-    RDBStorage(url)  # creates Optuna's tables
+    RDBStorage(url, engine_kwargs={"poolclass": NullPool})  # creates Optuna's tables, and keeps no connection
     config = alembic.config.Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection

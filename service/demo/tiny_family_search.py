@@ -11,20 +11,20 @@ _TEMPLATE = """\
 # The demonstration's search, over the tiny family that paretomerge carries.
 name: {name}
 models:
-  base: {family}/base
+  base: "{family}/base"
   experts:
-    aligned: {family}/aligned
-    expert: {family}/expert
+    aligned: "{family}/aligned"
+    expert: "{family}/expert"
 space:
   method: task_arithmetic
   granularity: layer
   weight: [0.0, 1.5]
 objectives:
-  alignment: {{set: {family}/safety.jsonl, scorer: refusal_margin}}
-  expertise: {{set: {family}/domain.jsonl, scorer: answer_likelihood}}
+  alignment: {{set: "{family}/safety.jsonl", scorer: refusal_margin}}
+  expertise: {{set: "{family}/domain.jsonl", scorer: answer_likelihood}}
 report:
-  refusal: {{set: {family}/safety.jsonl, scorer: refusal}}
-  exact_match: {{set: {family}/domain.jsonl, scorer: exact_match}}
+  refusal: {{set: "{family}/safety.jsonl", scorer: refusal}}
+  exact_match: {{set: "{family}/domain.jsonl", scorer: exact_match}}
 search: {{sampler: auto, evaluations: {evaluations}, seed: 0}}
 workers: {{count: {n_workers}}}
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from service.exports.export import ExportedMerge, ExportRequest, export_merge
+from service.exports.export import ExportedMerge, export_merge
+from service.exports.export_request import ExportRequest
 
 __all__ = ["ExportRequest", "ExportedMerge", "export_merge"]

@@ -11,34 +11,14 @@ from pathlib import Path
 
 from search_spaces import to_mergekit
 from search_spaces.errors import ExportError, SpecificationError
+from service.exports.export_request import ExportRequest
 from service.exports.model_card import model_card
 from service.exports.provenance import provenance
-from service.search.preparation import PreparedSearch
-from service.studies import FinishedTrial
 from workers.evaluation import Score
 from workers.worker_pools import WorkerPool
 
 # A reloaded model must give the scores of its trial to this; float32 sums in another order differ by 1e-6.
 TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True, slots=True)
-class ExportRequest:
-    """What to export, and where to.
-
-    Args:
-        prepared: the search.
-        trial: the selected one.
-        landmarks: trials to compare it with in the model card.
-        folder: the final name; must not exist.
-        max_shard_size: as in `save_pretrained`.
-    """
-
-    prepared: PreparedSearch
-    trial: FinishedTrial
-    landmarks: tuple[FinishedTrial, ...]
-    folder: Path
-    max_shard_size: str = "5GB"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 
+from service.exports.export_request import ExportRequest
 from service.search.preparation import PreparedSearch
 from workers.evaluation import Score
-
-if TYPE_CHECKING:
-    from service.exports.export import ExportRequest
 
 
 def model_card(name: str, prepared: PreparedSearch, request: ExportRequest, scores: Mapping[str, Score]) -> str:

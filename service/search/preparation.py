@@ -15,6 +15,7 @@ from search_spaces.merge_recipe import BASE
 from service.specification import MeasureSection, Specification
 from workers.candidate_worker import Measure, WorkerSetup
 from workers.checkpoints.compatibility import check_compatible
+from workers.checkpoints.fingerprint import fingerprint
 from workers.checkpoints.header import CheckpointHeader, read_header
 from workers.example_set import Example, check_fields, of_split, read_examples
 from workers.scorers import SCORERS
@@ -109,7 +110,9 @@ class PreparedSearch:
         from service.studies import StudyIdentity
 
         specification = self.specification.model_dump(mode="json")
-        fixed: dict[str, Any] = {key: specification[key] for key in ("models", "space")}
+        # By content: a folder may be moved, and a set renamed.
+        fixed: dict[str, Any] = {f"models.{name}": fingerprint(header) for name, header in self.headers.items()}
+        fixed["space"] = specification["space"]
         fixed["search.seed"] = specification["search"]["seed"]
         fixed["workers.dtype"] = self.space.options.dtype
         for name in self.objectives:

@@ -14,6 +14,8 @@ from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import scoped_session, sessionmaker
+from sqlalchemy.pool import NullPool
 
 from search_spaces.errors import SelectionError, SpecificationError
 from service.studies.driver import Driver
@@ -108,6 +110,8 @@ class SearchStudy:
         stored = study.user_attrs.get(_ATTRIBUTE)
         if stored is not None:
             _check_same(self.identity, stored)
+            if stored != _stored(self.identity):
+                study.set_user_attr(_ATTRIBUTE, _stored(self.identity))  # budget, paths or workers have changed
             return study
         if study.get_trials(deepcopy=False):
             raise SpecificationError(
@@ -203,7 +207,12 @@ def load_study(engine: Engine, name: str) -> StoredStudy:
 
 
 def _backend(engine: Engine) -> RDBStorage:
-    return RDBStorage(engine.url.render_as_string(hide_password=False), engine_kwargs={"pool_pre_ping": True})
+    """Optuna's storage over our engine: one pool of connections, which closes with it."""
+    url = engine.url.render_as_string(hide_password=False)
+    backend = RDBStorage(url, engine_kwargs={"poolclass": NullPool}, skip_table_creation=True)
+    backend.engine = engine
+    backend.scoped_session = scoped_session(sessionmaker(bind=engine))
+    return backend
 
 
 def _stored(identity: StudyIdentity) -> dict[str, Any]:

@@ -1,13 +1,9 @@
-"""Merge recipes as mergekit YAML, and mergekit YAML as merge recipes.
-
-mergekit resolves a parameter per tensor: a number holds for all, a list of numbers is a gradient over
-the layers, and a list of `{filter, value}` takes the first filter that is a substring of the tensor's name.
-"""
+"""mergekit YAML as a merge recipe."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import PurePath
@@ -17,93 +13,16 @@ import yaml
 
 from search_spaces.errors import RecipeError
 from search_spaces.merge_recipe import BASE, MergeRecipe, weighed_models
+from search_spaces.mergekit_format.checked_values import as_mapping, as_number, as_sequence, as_switch
 from search_spaces.method_signatures import METHOD_SIGNATURES, MethodSignature
 from search_spaces.parameter_groups import group_parameters, is_embedding, layer_of
 
 _COARSE_TO_FINE = ("model", "layer", "module", "tensor")
 
-# mergekit 0.1.5 divides by the sum of the weights in these when the configuration does not say.
-_NORMALIZED_BY_DEFAULT = ("linear", "ties")
 _KEYS = ("merge_method", "base_model", "models", "slices", "parameters", "dtype", "out_dtype", "name")
 _TOKENIZER_KEYS = ("tokenizer", "tokenizer_source", "chat_template")
 # What a model that a slice does not list adds to it.
 _ABSENT = {"weight": 0.0, "density": 1.0}
-
-
-# ---- out ----------------------------------------------------------------------------------------
-
-
-def to_mergekit(recipe: MergeRecipe) -> str:
-    """The recipe as a YAML document that `mergekit-yaml` runs to the same weights.
-
-    The masks of DARE are random, so there mergekit gives the same distribution, not the same numbers.
-    """
-    filters = _substrings(recipe.groups)
-    config: dict[str, Any] = {"merge_method": recipe.method}
-    if recipe.signature.n_models == 2:
-        config |= _pair(recipe, filters)
-    else:
-        config["models"] = [
-            {"model": recipe.folders[model], "parameters": _settings(recipe, model, filters)}
-            for model in recipe.weighed_models
-        ]
-    if recipe.signature.n_models != 2 and not recipe.signature.base_has_parameters:
-        config["base_model"] = recipe.base
-    if recipe.signature.normalize is not None:
-        config["parameters"] = {"normalize": recipe.normalize}
-    # Both computed in float32 and rounded once, as here.
-    return str(yaml.safe_dump({**config, "dtype": "float32", "out_dtype": recipe.dtype}, sort_keys=False))
-
-
-def _pair(recipe: MergeRecipe, filters: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    first, second = list(recipe.folders.values())[-2:]
-    return {
-        "models": [{"model": first}, {"model": second}],
-        "base_model": first,
-        "parameters": _settings(recipe, recipe.weighed_models[0], filters),
-    }
-
-
-def _settings(recipe: MergeRecipe, model: str, filters: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    by_group = recipe.coefficients[model]
-    return {
-        parameter.name: _setting({group: by_group[group][parameter.name] for group in recipe.groups}, filters)
-        for parameter in recipe.signature.parameters
-    }
-
-
-def _setting(values: Mapping[str, float], filters: Mapping[str, tuple[str, ...]]) -> Any:
-    if len(set(values.values())) == 1:
-        return next(iter(values.values()))
-    rules = [(text, values[group]) for group, texts in filters.items() for text in texts]
-    # The first match counts. Prefixes match their own group only; full names, which may be part of
-    # another's (`norm.weight`), come last, and the longer before the shorter.
-    rules.sort(key=lambda rule: (not rule[0].endswith("."), -len(rule[0])))
-    return [{"filter": text, "value": value} for text, value in rules]
-
-
-def _substrings(groups: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """The shortest list of substrings that picks each group's tensors and no others."""
-    covers = {}
-    for group, members in groups.items():
-        others = [name for other, names in groups.items() if other != group for name in names]
-        covers[group] = _cover(members, others)
-    return covers
-
-
-def _cover(members: tuple[str, ...], others: list[str]) -> tuple[str, ...]:
-    found: list[str] = []
-    for name in members:
-        if any(text in name for text in found):
-            continue
-        parts = name.split(".")
-        prefixes = [".".join(parts[: i + 1]) + "." for i in range(len(parts) - 1)] + [name]
-        # The full name is the last resort, for a group that shares every prefix with another.
-        found.append(next((p for p in prefixes if not any(p in other for other in others)), name))
-    return tuple(found)
-
-
-# ---- in -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,20 +100,20 @@ def _parse(text: str) -> Mapping[str, Any]:
         raise RecipeError("A mergekit configuration must have either `models` or `slices`.")
     if not isinstance(config.get("base_model"), str | None):
         raise RecipeError(f"`base_model` must be a folder or a hub id, but got {config['base_model']!r}.")
-    return _mapping(config, "the configuration", (*_KEYS, *_TOKENIZER_KEYS))
+    return as_mapping(config, "the configuration", (*_KEYS, *_TOKENIZER_KEYS))
 
 
 def _slices(config: Mapping[str, Any], n_layers: int) -> list[list[_Source]]:
-    common = _mapping(config.get("parameters"), "parameters")
+    common = as_mapping(config.get("parameters"), "parameters")
     if "models" in config:
         return [_whole(config, (0, n_layers), common)]
     slices: list[list[_Source]] = []
     reached = 0
-    for entry in _sequence(config["slices"], "slices"):
-        given = _mapping(entry, "slices", ("sources", "parameters"))
-        levels = (_mapping(given.get("parameters"), "parameters"), common)
+    for entry in as_sequence(config["slices"], "slices"):
+        given = as_mapping(entry, "slices", ("sources", "parameters"))
+        levels = (as_mapping(given.get("parameters"), "parameters"), common)
         sources = [
-            _source(source, _layer_range(source), levels) for source in _sequence(given.get("sources"), "sources")
+            _source(source, _layer_range(source), levels) for source in as_sequence(given.get("sources"), "sources")
         ]
         start, end = sources[0].layers
         if not reached == start < end or any(source.layers != (start, end) for source in sources):
@@ -208,7 +127,7 @@ def _slices(config: Mapping[str, Any], n_layers: int) -> list[list[_Source]]:
 
 def _whole(config: Mapping[str, Any], layers: tuple[int, int], common: Mapping[str, Any]) -> list[_Source]:
     """The one slice of `models`; as in mergekit, the base is among them whether listed or not."""
-    sources = [_source(entry, layers, (common,)) for entry in _sequence(config["models"], "models")]
+    sources = [_source(entry, layers, (common,)) for entry in as_sequence(config["models"], "models")]
     base = config.get("base_model")
     if base is not None and base not in [source.model for source in sources]:
         sources.append(_source({"model": base}, layers, (common,)))
@@ -216,15 +135,15 @@ def _whole(config: Mapping[str, Any], layers: tuple[int, int], common: Mapping[s
 
 
 def _source(entry: Any, layers: tuple[int, int], levels: tuple[Mapping[str, Any], ...]) -> _Source:
-    given = _mapping(entry, "models", ("model", "layer_range", "parameters"))
+    given = as_mapping(entry, "models", ("model", "layer_range", "parameters"))
     model = given.get("model")
     if not isinstance(model, str):
         raise RecipeError(f"`model` must be a folder or a hub id, but got {model!r}.")
-    return _Source(model, layers, (_mapping(given.get("parameters"), "parameters"), *levels))
+    return _Source(model, layers, (as_mapping(given.get("parameters"), "parameters"), *levels))
 
 
 def _layer_range(entry: Any) -> tuple[int, int]:
-    found = _mapping(entry, "sources").get("layer_range")
+    found = as_mapping(entry, "sources").get("layer_range")
     match found:
         case [int(start), int(end)]:
             return start, end
@@ -236,9 +155,9 @@ def _check_parameters(slices: list[list[_Source]], signature: MethodSignature) -
     own = tuple(parameter.name for parameter in signature.parameters)
     for source in (source for sources in slices for source in sources):
         *special, common = source.settings
-        _mapping(special[0], "parameters", () if signature.n_models == 2 else own)
-        _mapping(special[-1], "parameters", own)
-        _mapping(common, "parameters", (*own, *_shared_parameters(signature)))
+        as_mapping(special[0], "parameters", () if signature.n_models == 2 else own)
+        as_mapping(special[-1], "parameters", own)
+        as_mapping(common, "parameters", (*own, *_shared_parameters(signature)))
 
 
 def _shared_parameters(signature: MethodSignature) -> tuple[str, ...]:
@@ -303,7 +222,7 @@ def _resolve(setting: Any, parameter: str, tensor_name: str, progress: float) ->
     if not any(isinstance(entry, dict) for entry in entries):
         return _gradient(setting, parameter, progress)
     for entry in entries:
-        rule = _mapping(entry, parameter, ("filter", "value"))
+        rule = as_mapping(entry, parameter, ("filter", "value"))
         text = rule.get("filter")
         if text in (None, "*") or str(text) in tensor_name:
             return _gradient(rule.get("value"), parameter, progress)
@@ -311,7 +230,7 @@ def _resolve(setting: Any, parameter: str, tensor_name: str, progress: float) ->
 
 
 def _gradient(value: Any, parameter: str, progress: float) -> float | None:
-    knots = [_number(knot, parameter) for knot in (value if isinstance(value, list) else [value])]
+    knots = [as_number(knot, parameter) for knot in (value if isinstance(value, list) else [value])]
     if not knots:
         return None
     place = progress * (len(knots) - 1)
@@ -327,7 +246,7 @@ def _recipe(
     groups: Mapping[str, tuple[str, ...]],
     values: Mapping[str, Mapping[str, Mapping[str, float]]],
 ) -> MergeRecipe:
-    settings = _mapping(config.get("parameters"), "parameters")
+    settings = as_mapping(config.get("parameters"), "parameters")
     _check_rescale(settings, signature)
     weighed = next(iter(values.values()))
     recipe = MergeRecipe(
@@ -336,16 +255,16 @@ def _recipe(
         experts={alias: path for alias, path in models.items() if alias != BASE},
         groups=groups,
         coefficients={m: {g: dict(values[members[0]][m]) for g, members in groups.items()} for m in weighed},
-        normalize=_switch(settings, "normalize", signature.name in _NORMALIZED_BY_DEFAULT),
+        normalize=as_switch(settings, "normalize", bool(signature.normalize)),
         dtype=str(config.get("out_dtype") or config.get("dtype") or "bfloat16"),
     )
-    scale = _number(settings.get("lambda", 1.0), "lambda")
+    scale = as_number(settings.get("lambda", 1.0), "lambda")
     return recipe if scale == 1.0 else _scaled(recipe, scale)
 
 
 def _check_rescale(settings: Mapping[str, Any], signature: MethodSignature) -> None:
     """DARE rescales what it keeps, the others do not; mergekit lets one choose."""
-    if _switch(settings, "rescale", signature.stochastic) != signature.stochastic:
+    if as_switch(settings, "rescale", signature.stochastic) != signature.stochastic:
         raise RecipeError(
             f"`rescale` must be {str(signature.stochastic).lower()} for '{signature.name}'; leave it out."
         )
@@ -359,36 +278,3 @@ def _scaled(recipe: MergeRecipe, scale: float) -> MergeRecipe:
         for model, by_group in recipe.coefficients.items()
     }
     return replace(recipe, coefficients=scaled)
-
-
-def _mapping(value: Any, what: str, known: Sequence[str] | None = None) -> Mapping[str, Any]:
-    """A mapping, empty where nothing is given; anything else, or a key that is not known, is refused."""
-    found = {} if value is None else value
-    if not isinstance(found, dict):
-        raise RecipeError(f"`{what}` must be a mapping, but got {value!r}.")
-    odd = [key for key in found if known is not None and key not in known]
-    if odd:
-        taken = ", ".join(known or ()) or "nothing"
-        raise RecipeError(f"`{what}` takes {taken} here, but got `{odd[0]}`.")
-    return found
-
-
-def _sequence(value: Any, what: str) -> list[Any]:
-    if not isinstance(value, list) or not value:
-        raise RecipeError(f"`{what}` must be a list with at least one entry, but got {value!r}.")
-    return value
-
-
-def _number(value: Any, what: str) -> float:
-    try:
-        # Text as well: YAML 1.1 takes 1e-3 for text.
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise RecipeError(f"`{what}` must be a number, but got {value!r}.") from None
-
-
-def _switch(settings: Mapping[str, Any], what: str, default: bool) -> bool:
-    value = settings.get(what, default)
-    if not isinstance(value, bool):
-        raise RecipeError(f"`{what}` must be true or false, but got {value!r}.")
-    return value

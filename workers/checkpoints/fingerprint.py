@@ -1,0 +1,25 @@
+"""Whether two folders hold the same weights, told without reading all of them."""
+
+from __future__ import annotations
+
+import hashlib
+
+from workers.checkpoints.header import CheckpointHeader
+
+# A fine-tune differs from its base nearly everywhere: a quarter of a megabyte tells them apart, however large they are.
+_N_SAMPLES = 64
+_SAMPLE_BYTES = 4096
+
+
+def fingerprint(header: CheckpointHeader) -> str:
+    """A digest of a checkpoint's files: of their sizes and samples spread evenly over each, not of their place."""
+    digest = hashlib.sha256()
+    for name in header.files:
+        path = header.folder / name
+        size = path.stat().st_size
+        digest.update(size.to_bytes(8, "little"))
+        with path.open("rb") as file:
+            for i in range(_N_SAMPLES):
+                file.seek(max(0, size - _SAMPLE_BYTES) * i // (_N_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
