@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 
 import typer
 
@@ -37,9 +38,7 @@ def main() -> None:
     try:
         app()
     except (Exception, KeyboardInterrupt) as error:
-        if "--debug" in sys.argv:
-            raise
-        print(_told(error), file=sys.stderr)
+        print(traceback.format_exc() if "--debug" in sys.argv else _told(error), file=sys.stderr)
         sys.exit(_exit_code(error))
 
 

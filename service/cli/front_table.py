@@ -41,7 +41,20 @@ def front_table(
     for trial in trials:
         if trial.landmark and trial.succeeded and trial not in front:
             table.add_row(trial.label, *_cells(trial), "dominated", style="dim")
+    table.caption = _caption(trials, objectives)
+    table.caption_justify = "left"
     return table
+
+
+def _caption(trials: Sequence[FinishedTrial], objectives: Sequence[str]) -> str:
+    reference = reference_point(trials, len(objectives))
+    shown = ", ".join(f"{value:.3f}" for value in reference)
+    return f"hypervolume {_hypervolume(trials, reference):.4f} above ({shown}); ± one standard error"
+
+
+def _hypervolume(trials: Sequence[FinishedTrial], reference: tuple[float, ...]) -> float:
+    values = [trial.values for trial in trials if trial.succeeded]
+    return hypervolume(np.array(values).reshape(len(values), len(reference)), reference)
 
 
 def _thinned(front: list[FinishedTrial], selected: FinishedTrial | None, max_rows: int) -> list[FinishedTrial]:
@@ -60,13 +73,12 @@ def front_json(
     """The same for programs."""
     succeeded = [trial for trial in trials if trial.succeeded]
     reference = reference_point(trials, len(objectives))
-    points = np.array([trial.values for trial in succeeded]).reshape(len(succeeded), len(objectives))
     return {
         "objectives": list(objectives),
         "finished": len(trials),
         "failed": len(trials) - len(succeeded),
         "reference_point": list(reference),
-        "hypervolume": hypervolume(points, np.array(reference)) if succeeded else None,
+        "hypervolume": _hypervolume(trials, reference) if succeeded else None,
         "selected": None if selected is None else selected.number,
         "front": [_trial_json(trial, objectives) for trial in front_of(trials)],
         "landmarks": [_trial_json(trial, objectives) for trial in succeeded if trial.landmark],

@@ -72,6 +72,9 @@ def _show(session: Any, trials: Any, json: bool) -> None:
     if json:
         print_json({"study": session.prepared.specification.name, **front_json(trials, objectives, selected)})
         return
+    if selected is None:
+        messages.print("No merge has been scored yet.")
+        return
     results.print(front_table(trials, objectives, selected))
     failed = [trial for trial in trials if not trial.succeeded]
     if failed:

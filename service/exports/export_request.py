@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from search_spaces.errors import SpecificationError
 from service.search.preparation import PreparedSearch
 from service.studies import FinishedTrial
+
+_SIZE = re.compile(r"\d+(\.\d+)? ?[KMGT]B", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,9 @@ class ExportRequest:
         landmarks: trials to compare it with in the model card.
         folder: the final name; must not exist.
         max_shard_size: as in `save_pretrained`.
+
+    Raises:
+        SpecificationError: the size is none.
     """
 
     prepared: PreparedSearch
@@ -26,3 +33,9 @@ class ExportRequest:
     landmarks: tuple[FinishedTrial, ...]
     folder: Path
     max_shard_size: str = "5GB"
+
+    def __post_init__(self) -> None:
+        if not _SIZE.fullmatch(self.max_shard_size):
+            raise SpecificationError(
+                f"`max_shard_size` must be a number and KB, MB, GB or TB, such as 5GB, but got '{self.max_shard_size}'."
+            )

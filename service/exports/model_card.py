@@ -18,7 +18,7 @@ def model_card(name: str, prepared: PreparedSearch, request: ExportRequest, scor
         f"---\n{_metadata(prepared)}---\n",
         f"# {name}\n",
         f"A merge of {_models(prepared)}, selected from the Pareto front of {_and(prepared.objectives)} by "
-        f"[paretomerge](https://pypi.org/project/paretomerge): {request.trial.label} of the search "
+        f"paretomerge: {request.trial.label} of the search "
         f"`{prepared.specification.name}`, method `{prepared.space.options.method}`, "
         f"granularity `{prepared.space.options.granularity}`.\n",
         "## Scores\n",

@@ -29,11 +29,14 @@ def plot_front(points: Sequence[PlottedPoint], objectives: Sequence[str], path: 
         title: above the picture.
 
     Raises:
-        SpecificationError: another suffix.
+        SpecificationError: another suffix, or the file cannot be written.
         ValueError: a point has another number of values than there are objectives.
     """
     writers = {".png": write_image, ".svg": write_image, ".html": write_page}
     write = writers.get(path.suffix.lower())
     if write is None:
         raise SpecificationError(f"`path` must end in {', '.join(writers)}, but got '{path}': change the ending.")
-    write(FrontPicture(tuple(points), tuple(objectives), title), path)
+    try:
+        write(FrontPicture(tuple(points), tuple(objectives), title), path)
+    except OSError as error:
+        raise SpecificationError(f"A picture must be written to '{path}', but cannot be: {error}") from None

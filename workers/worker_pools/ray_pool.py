@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +79,7 @@ class RayPool(WorkerPool):
 
     def __init__(self, setup: WorkerSetup, options: RayOptions) -> None:
         self._ray = _connect(options)
+        _check_gpus(self._ray, options)
         self._options = options
         self._setup = self._ray.put(setup)
         self._actor_class = self._ray.remote(CandidateWorker).options(
@@ -178,12 +183,21 @@ class RayPool(WorkerPool):
 
     def save(self, recipe: MergeRecipe, folder: Path, max_shard_size: str) -> None:
         """See `WorkerPool.save`."""
-        self._ray.get(self._idle[0].actor.save.remote(recipe, folder, max_shard_size))
+        self._get(self._idle[0].actor.save.remote(recipe, folder, max_shard_size))
 
     def score_saved(self, folder: Path, measures: tuple[str, ...]) -> dict[str, Score]:
         """See `WorkerPool.score_saved`."""
-        scores: dict[str, Score] = self._ray.get(self._idle[0].actor.score_saved.remote(folder, measures))
+        scores: dict[str, Score] = self._get(self._idle[0].actor.score_saved.remote(folder, measures))
         return scores
+
+    def _get(self, reference: Any) -> Any:
+        """A result; an error of the worker's as it was raised there, without Ray's account of where."""
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except self._ray.exceptions.RayError as error:
+            raise PoolError(f"The worker must stay alive, but was lost: {_last_line(error)}") from error
 
     def close(self) -> None:
         """See `WorkerPool.close`."""
@@ -211,18 +225,46 @@ def _connect(options: RayOptions) -> Any:
     attempts = 2  # under load the first start of Ray can pass its own limit of 30 s
     for attempt in range(attempts):
         try:
-            ray.init(
-                address=options.address,
-                log_to_driver=False,
-                logging_level="ERROR",
-                **(local if options.address == "local" else {}),
-            )
+            with _interrupts_held_back():
+                ray.init(
+                    address=options.address,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    **(local if options.address == "local" else {}),
+                )
             break
         except Exception as error:  # a process edge: Ray raises bare Exception here
             ray.shutdown()
             if attempt == attempts - 1:
                 raise PoolError(f"Ray must start at '{options.address}', but did not: {_last_line(error)}") from error
     return ray
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Ctrl-C takes effect at the end: a start of Ray that is cut short leaves processes behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        if received:
+            raise KeyboardInterrupt
+
+
+def _check_gpus(ray: Any, options: RayOptions) -> None:
+    """A cluster of our own never gets more of them: its workers would wait for ever."""
+    needed, found = options.n_workers * options.gpus_per_worker, ray.cluster_resources().get("GPU", 0)
+    if options.address == "local" and needed > found:
+        ray.shutdown()
+        raise PoolError(
+            f"The workers need {needed:g} GPUs (`workers.gpus_per_worker`), but Ray finds {found:g} in this machine. "
+            "Lower that, or name a cluster as `workers.address`."
+        )
 
 
 def _last_line(error: Exception) -> str:
