@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
-
-from optuna.distributions import BaseDistribution, FloatDistribution
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.landmarks import Landmark, fill_coefficients, landmark_weights
 from search_spaces.merge_recipe import MergeRecipe, check_number_of_models, weighed_models
 from search_spaces.method_signatures import METHOD_SIGNATURES, MethodParameter, MethodSignature
 from search_spaces.parameter_groups import group_parameters
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 Bounds = tuple[float, float]
 
@@ -78,6 +79,8 @@ class SearchSpace:
     def __init__(
         self, base: str, experts: Mapping[str, str], tensor_names: Iterable[str], options: SpaceOptions
     ) -> None:
+        from optuna.distributions import FloatDistribution
+
         if options.method not in METHOD_SIGNATURES:
             raise SpecificationError(
                 f"`space.method` must be one of {', '.join(METHOD_SIGNATURES)}, but got '{options.method}'."

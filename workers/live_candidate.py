@@ -61,6 +61,11 @@ class LiveCandidate:
             raise RecipeError(
                 f"The recipe must merge {', '.join(self.checkpoints)}, but names {', '.join(recipe.folders)}."
             )
+        dtypes = {str(target.dtype).removeprefix("torch.") for target in self._targets.values()}
+        if dtypes != {recipe.dtype}:
+            raise RecipeError(
+                f"The recipe's `dtype` must be the candidate's, {', '.join(dtypes)}, but is {recipe.dtype}."
+            )
         given = {name for names in recipe.groups.values() for name in names}
         if given != self._targets.keys():
             odd = sorted(given ^ self._targets.keys())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from search_spaces import MergeRecipe
 from search_spaces.merge_recipe import BASE
@@ -18,6 +19,15 @@ from workers.scorers import SCORERS
 FAMILY = Path(__file__).parents[2] / "service" / "demo" / "tiny_family"
 
 MakeRecipe = Callable[..., MergeRecipe]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """In layers this small, threads that wait for each other cost more than they gain; on a busy machine by far."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +63,14 @@ def make_recipe(models: dict[str, str]) -> MakeRecipe:
     """Recipes of the family with one group: parameters as keywords, one number or a number per model."""
     names = read_header(models[BASE]).merged_names
 
-    def make(method: str, *, seed: int = 0, normalize: bool = False, **parameters: float | Mapping[str, float]) -> Any:
+    def make(
+        method: str,
+        *,
+        seed: int = 0,
+        normalize: bool = False,
+        dtype: str = "float32",
+        **parameters: float | Mapping[str, float],
+    ) -> Any:
         def values(model: str) -> dict[str, float]:
             return {name: v[model] if isinstance(v, Mapping) else v for name, v in parameters.items()}
 
@@ -67,6 +84,7 @@ def make_recipe(models: dict[str, str]) -> MakeRecipe:
             coefficients=coefficients,
             normalize=normalize,
             seed=seed,
+            dtype=dtype,
         )
 
     return make

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import safe_open
-from torch import Tensor
 
 from workers.checkpoints.header import CheckpointHeader, read_header
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class MappedCheckpoint:

@@ -24,7 +24,8 @@ def combine_linearly(sources: Sequence[Tensor], scalars: Sequence[float], out: T
         scalars: one per source.
         out: contiguous, of that shape; overwritten.
     """
-    if not _fusible(sources, out):
+    # The fused loop opens its sum with the first source and closes it with the last: of one alone it would take two.
+    if len(sources) < 2 or not _fusible(sources, out):
         torch_kernels.combine_linearly(sources, scalars, out)
         return
     kernels = _cpu_kernels()

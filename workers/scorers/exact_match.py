@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from workers.inference_engines import AnswerLikelihood
 from workers.scorers.answer_likelihood import AnswerLikelihoodScorer
 
 
@@ -17,4 +20,9 @@ class ExactMatch(AnswerLikelihoodScorer):
 
     def per_example(self) -> list[float]:
         """See `Scorer.per_example`."""
-        return [float(likelihood.greedy) for likelihood in self.engine.answer_likelihoods(self.pairs)]
+        return [_matched(likelihood) for likelihood in self.engine.answer_likelihoods(self.pairs)]
+
+
+def _matched(likelihood: AnswerLikelihood) -> float:
+    # A model of broken weights has no arg max that means anything: NaN makes its candidate a failure.
+    return float(likelihood.greedy) if math.isfinite(likelihood.total) else math.nan

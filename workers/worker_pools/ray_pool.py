@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import MergeRecipe
-from search_spaces.errors import PoolError
+from search_spaces.errors import ParetomergeError, PoolError
 from workers.candidate_worker import CandidateWorker, WorkerSetup
 from workers.evaluation import Assignment, Evaluation, FailureReason, Score
 from workers.worker_pools._base import WorkerPool
@@ -183,21 +183,26 @@ class RayPool(WorkerPool):
 
     def save(self, recipe: MergeRecipe, folder: Path, max_shard_size: str) -> None:
         """See `WorkerPool.save`."""
-        self._get(self._idle[0].actor.save.remote(recipe, folder, max_shard_size))
+        self._ask_idle("save", recipe, folder, max_shard_size)
 
     def score_saved(self, folder: Path, measures: tuple[str, ...]) -> dict[str, Score]:
         """See `WorkerPool.score_saved`."""
-        scores: dict[str, Score] = self._get(self._idle[0].actor.score_saved.remote(folder, measures))
+        scores: dict[str, Score] = self._ask_idle("score_saved", folder, measures)
         return scores
 
-    def _get(self, reference: Any) -> Any:
-        """A result; an error of the worker's as it was raised there, without Ray's account of where."""
+    def _ask_idle(self, method: str, *arguments: Any) -> Any:
+        """Call an idle worker; its own errors come back as they were raised there."""
+        if not self._idle:
+            raise PoolError(f"A merge is saved by an idle worker, but all {self.n_workers} are busy.")
         try:
-            return self._ray.get(reference)
+            return self._ray.get(getattr(self._idle[0].actor, method).remote(*arguments))
         except self._ray.exceptions.RayTaskError as error:
-            raise error.cause from None
+            if isinstance(error.cause, ParetomergeError):
+                raise error.cause from None
+            raise
         except self._ray.exceptions.RayError as error:
-            raise PoolError(f"The worker must stay alive, but was lost: {_last_line(error)}") from error
+            self._idle[0] = self._start_worker()
+            raise PoolError(f"A worker was lost while it was to `{method}`: {_last_line(error)}") from error
 
     def close(self) -> None:
         """See `WorkerPool.close`."""
@@ -212,6 +217,8 @@ def _connect(options: RayOptions) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray warns that it will stop hiding GPUs from workers that ask for none; ours never look for one then.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray tells of a lost worker on stdout, among a command's JSON; the pool makes good for it.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed")
     import ray
     import ray.exceptions
 

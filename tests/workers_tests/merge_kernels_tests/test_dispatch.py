@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,8 @@ from workers.merge_kernels import DropMask, MaskedMerge, combine_linearly, merge
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 PAIRS = list(itertools.product(DTYPES, DTYPES))
+# Each dtype on each side, and the pairs that merges have; every further pair costs seconds of compilation.
+MASKED_PAIRS = [*zip(DTYPES, DTYPES, strict=True), (torch.float16, torch.float32), (torch.float32, torch.bfloat16)]
 # One element, a part of a block, several blocks and a part, two dimensions.
 SHAPES: list[tuple[int, ...]] = [(1,), (7,), (2 * 2048 + 5,), (33, 65)]
 SCALARS = (0.4, -1.2, 0.7, 1.1)
@@ -51,7 +54,7 @@ def test_fused_combination_is_the_reference(dtype: torch.dtype, out_dtype: torch
     assert_within_one_ulp(found, wanted, magnitude=20)
 
 
-@pytest.mark.parametrize(("dtype", "out_dtype"), PAIRS)
+@pytest.mark.parametrize(("dtype", "out_dtype"), MASKED_PAIRS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("elect_sign", [True, False])
 @pytest.mark.parametrize("normalize", [True, False])
@@ -109,6 +112,25 @@ def test_a_longer_tensor_begins_as_a_shorter_one(dtype: torch.dtype) -> None:
     assert torch.equal(long[:2049], short)
 
 
+@pytest.fixture
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_threads")
+def test_the_number_of_threads_does_not_matter() -> None:
+    base, *experts = tensors((50_000,), torch.float32)
+    found = []
+    for n_threads in (1, 2, 7):  # also more than numba has
+        torch.set_num_threads(n_threads)
+        found.append(torch.empty(50_000))
+        merge_masked(base, experts, MERGE, found[-1])
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
 def test_tensors_of_several_dtypes_are_merged_as_their_float32_copies() -> None:
     sources = [t.to(dtype) for t, dtype in zip(tensors((5000,), torch.float32), (*DTYPES, torch.float16), strict=True)]
     found, wanted = torch.empty(5000), torch.empty(5000)
@@ -147,7 +169,7 @@ def test_every_16_bit_pattern_is_widened_as_torch_widens_it(dtype: torch.dtype) 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_kind_of_float32_is_rounded_as_torch_rounds_it(dtype: torch.dtype) -> None:
-    # Each upper half with lower halves around the middle, where ties are broken: NaN, infinities and subnormals included.
+    # Each upper half, with lower halves around those where ties are broken.
     upper = torch.arange(-(2**15), 2**15, dtype=torch.int32)[:, None] << 16
     lower = torch.tensor([0, 1, 0x0FFF, 0x1000, 0x1001, 0x3000, 0x7FFF, 0x8000, 0x8001, 0xFFFF], dtype=torch.int32)
     source = (upper | lower).view(torch.float32).reshape(-1)
@@ -184,8 +206,13 @@ def test_what_is_too_large_for_the_dtype_becomes_infinite() -> None:
     out = torch.empty(3, dtype=torch.float16)
     combine_linearly(sources, (1.0, 1.0, 0.0, 0.0), out)
     assert out.isinf().all()
-    merge_masked(-sources[0], sources[1:], MERGE, out)
-    assert torch.isinf(out).any() or out.isfinite().all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_as_many_sources_are_combined_as_are_given(n: int) -> None:
+    sources, out = tensors((100,), torch.float32, n), torch.empty(100)
+    combine_linearly(sources, SCALARS[:1] * n, out)
+    torch.testing.assert_close(out, SCALARS[0] * torch.stack(sources).sum(0))
 
 
 def test_scalar_tensors_are_merged() -> None:

@@ -1,0 +1,68 @@
+"""DARE: what is dropped at random, and what that leaves in the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workers.merge_methods import SourceTensors
+
+MakeSources = Callable[..., SourceTensors]
+Merge = Callable[..., torch.Tensor]
+
+_N = 20_000
+METHODS = ("dare_linear", "dare_ties")
+
+
+def ones(n: int = _N) -> SourceTensors:
+    """Task vectors of ones: what is not zero after a merge was kept."""
+    return SourceTensors("a.weight", torch.zeros(n), (torch.ones(n),) * 3)
+
+
+@pytest.mark.parametrize(("dare", "limit"), [("dare_linear", "task_arithmetic"), ("dare_ties", "ties")])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_at_full_density_nothing_is_random(
+    make_sources: MakeSources, merge: Merge, dare: str, limit: str, normalize: bool
+) -> None:
+    found, wanted = (merge(name, make_sources(), (0.7, -0.2, 0.9), normalize=normalize) for name in (dare, limit))
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("density", [0.001, 0.1, 0.5, 0.9, 0.999])
+def test_the_share_that_is_kept_is_the_density(merge: Merge, method: str, density: float) -> None:
+    found = merge(method, ones(), (1.0, 0.0, 0.0), density=density, normalize=False)
+    share = (found != 0).double().mean().item()
+    assert abs(share - density) < 5 * (density * (1 - density) / _N) ** 0.5
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.tuples(st.floats(1e-3, 1), st.floats(1e-3, 1)).map(sorted))
+def test_what_is_kept_at_one_density_is_kept_at_every_higher_one(merge: Merge, densities: list[float]) -> None:
+    low, high = (merge("dare_linear", ones(), (1.0, 0.0, 0.0), density=density) != 0 for density in densities)
+    assert (high | ~low).all()
+
+
+@pytest.mark.parametrize("density", [0.2, 0.7])
+def test_the_mean_over_seeds_is_task_arithmetic(make_sources: MakeSources, merge: Merge, density: float) -> None:
+    sources, weights, n_seeds = make_sources(shape=(400,)), (0.7, 0.4, -0.9), 1000
+    seeds = [merge("dare_linear", sources, weights, density=density, seed=seed) for seed in range(n_seeds)]
+    vectors = torch.stack([weight * (e - sources.base) for weight, e in zip(weights, sources.experts, strict=True)])
+    deviation = ((vectors**2).sum(0) * (1 - density) / density / n_seeds).sqrt()
+    error = torch.stack(seeds).mean(0) - merge("task_arithmetic", sources, weights)
+    assert (error.abs() < 5 * deviation + 1e-6).all()
+    assert error.std() < 1.2 * (deviation**2).mean().sqrt()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_expert_and_each_tensor_has_masks_of_its_own(make_sources: MakeSources, merge: Merge, method: str) -> None:
+    sources = ones()
+    first = merge(method, sources, (1.0, 0.0, 0.0), density=0.5)
+    second = merge(method, sources, (0.0, 1.0, 0.0), density=0.5)
+    other = merge(method, SourceTensors("b.weight", sources.base, sources.experts), (1.0, 0.0, 0.0), density=0.5)
+    for mask in (second, other):
+        assert abs((mask == first).double().mean().item() - 0.5) < 5 * 0.5 / _N**0.5

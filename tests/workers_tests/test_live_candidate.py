@@ -1,0 +1,161 @@
+"""The live candidate: merged in place, exactly, and always from the checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from search_spaces import METHOD_SIGNATURES, MergeRecipe, SearchSpace, SpaceOptions
+from search_spaces.errors import CandidateError, CheckpointError, RecipeError
+from search_spaces.merge_recipe import BASE
+from workers.candidate_worker import CandidateWorker, WorkerSetup
+from workers.checkpoints import MappedCheckpoint, read_header
+from workers.live_candidate import LiveCandidate
+
+MakeRecipe = Callable[..., MergeRecipe]
+
+METHODS = sorted(METHOD_SIGNATURES)
+NUMBERS = {"weight": 0.4, "density": 0.5, "t": 0.4}
+
+
+@pytest.fixture(scope="module")
+def half(setup: WorkerSetup) -> LiveCandidate:
+    """A candidate in the dtype of the family's checkpoints."""
+    return CandidateWorker(replace(setup, dtype="float16")).candidate
+
+
+@pytest.fixture
+def live(worker: CandidateWorker) -> LiveCandidate:
+    return worker.candidate
+
+
+def weights(candidate: LiveCandidate) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in candidate.model.named_parameters()}
+
+
+def recipe_of(make_recipe: MakeRecipe, method: str, **other: Any) -> MergeRecipe:
+    names = [parameter.name for parameter in METHOD_SIGNATURES[method].parameters]
+    return make_recipe(method, **{**{name: NUMBERS[name] for name in names}, **other})
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("normalize", [False, True])
+def test_a_model_alone_is_its_checkpoint(
+    half: LiveCandidate, models: dict[str, str], method: str, normalize: bool
+) -> None:
+    header = read_header(models[BASE])
+    experts = {name: folder for name, folder in models.items() if name != BASE}
+    space = SearchSpace(
+        models[BASE], experts, header.merged_names, SpaceOptions(method, normalize=normalize, dtype="float16")
+    )
+    alone = [landmark for landmark in space.landmarks() if landmark.name in models]
+    assert len(alone) >= 2
+    for landmark in alone:
+        half.make(landmark.recipe)
+        checkpoint = MappedCheckpoint(models[landmark.name])
+        for name, found in weights(half).items():
+            assert torch.equal(found, checkpoint.tensor(name)), (landmark.name, name)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_recipe_gives_the_same_weights_whatever_was_made_before(
+    live: LiveCandidate, make_recipe: MakeRecipe, method: str
+) -> None:
+    first = recipe_of(make_recipe, method)
+    live.make(first)
+    wanted = weights(live)
+    live.make(make_recipe("task_arithmetic", weight=-1.0))
+    assert any(not torch.equal(found, wanted[name]) for name, found in weights(live).items())
+    live.make(first)
+    assert all(torch.equal(found, wanted[name]) for name, found in weights(live).items())
+
+
+def test_each_group_has_its_own_numbers(live: LiveCandidate, models: dict[str, str], make_recipe: MakeRecipe) -> None:
+    names = read_header(models[BASE]).merged_names
+    groups = {"odd": names[1::2], "even": names[::2]}
+    by_group = {"odd": {"weight": 0.0}, "even": {"weight": 1.0}}
+    coefficients = {"aligned": {group: {"weight": 0.0} for group in groups}, "expert": by_group}
+    live.make(replace(make_recipe("task_arithmetic", weight=0.0), groups=groups, coefficients=coefficients))
+    for group, model in (("odd", BASE), ("even", "expert")):
+        checkpoint = MappedCheckpoint(models[model])
+        for name in groups[group]:
+            assert torch.equal(weights(live)[name], checkpoint.tensor(name).float())
+
+
+def test_weights_are_written_in_place(live: LiveCandidate, make_recipe: MakeRecipe) -> None:
+    before = {name: parameter.data_ptr() for name, parameter in live.model.named_parameters()}
+    live.make(make_recipe("task_arithmetic", weight=0.4))
+    assert {name: parameter.data_ptr() for name, parameter in live.model.named_parameters()} == before
+
+
+def test_tied_embeddings_stay_tied(live: LiveCandidate, make_recipe: MakeRecipe) -> None:
+    live.make(make_recipe("task_arithmetic", weight=0.4))
+    head, embeddings = live.model.get_output_embeddings().weight, live.model.get_input_embeddings().weight
+    assert head.data_ptr() == embeddings.data_ptr()
+    assert torch.equal(head, embeddings)
+
+
+def test_the_files_are_never_written(live: LiveCandidate, models: dict[str, str], make_recipe: MakeRecipe) -> None:
+    before = {folder: (Path(folder) / "model.safetensors").read_bytes() for folder in models.values()}
+    live.make(make_recipe("ties", weight=1.0, density=0.3))
+    assert all((Path(folder) / "model.safetensors").read_bytes() == content for folder, content in before.items())
+
+
+def test_a_candidate_that_cannot_be_leaves_no_trace_in_the_next(live: LiveCandidate, make_recipe: MakeRecipe) -> None:
+    possible = make_recipe("task_arithmetic", weight=0.4)
+    live.make(possible)
+    wanted = weights(live)
+    with pytest.raises(CandidateError, match="must not be 0"):
+        live.make(make_recipe("linear", weight=0.0, normalize=True))
+    live.make(possible)
+    assert all(torch.equal(found, wanted[name]) for name, found in weights(live).items())
+
+
+def test_a_recipe_of_other_models_is_refused(live: LiveCandidate, make_recipe: MakeRecipe) -> None:
+    recipe = make_recipe("task_arithmetic", weight=0.4)
+    renamed = replace(
+        recipe,
+        experts={"aligned": "a", "medical": "b"},
+        coefficients={**recipe.coefficients, "medical": recipe.coefficients["expert"]},
+    )
+    with pytest.raises(RecipeError, match="must merge base, aligned, expert, but names base, aligned, medical"):
+        live.make(renamed)
+    swapped = replace(recipe, experts=dict(reversed(list(recipe.experts.items()))))
+    with pytest.raises(RecipeError, match="but names base, expert, aligned"):
+        live.make(swapped)
+
+
+def test_a_recipe_of_other_groups_is_refused(live: LiveCandidate, make_recipe: MakeRecipe) -> None:
+    recipe = make_recipe("task_arithmetic", weight=0.4)
+    (names,) = recipe.groups.values()
+    for members in (names[1:], (*names, "lm_head.weight")):
+        (odd,) = set(names) ^ set(members)
+        with pytest.raises(RecipeError, match=f"must hold the model's tensors, but differ in {odd}"):
+            live.make(replace(recipe, groups={"all": members}))
+
+
+def test_experts_that_do_not_fit_are_refused(family: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    other = family / "expert"
+    model: Any = AutoModelForCausalLM.from_pretrained(other, dtype="auto", local_files_only=True)
+    model.resize_token_embeddings(300, mean_resizing=False)
+    model.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=r"'short' .* model\.embed_tokens\.weight is 300x64 and not 448x64"):
+        LiveCandidate(model, {BASE: MappedCheckpoint(other), "short": MappedCheckpoint(tmp_path)})
+
+
+def test_a_model_with_other_parameters_than_its_checkpoint_is_refused(models: dict[str, str]) -> None:
+    checkpoints = {name: MappedCheckpoint(folder) for name, folder in models.items()}
+    with pytest.raises(CheckpointError, match=r"every parameter of Linear, but lacks weight, bias"):
+        LiveCandidate(torch.nn.Linear(2, 2), checkpoints)
+
+
+def test_a_recipe_of_another_dtype_is_refused(live: LiveCandidate, make_recipe: MakeRecipe) -> None:
+    with pytest.raises(RecipeError, match=r"`dtype` must be the candidate's, float32, but is bfloat16"):
+        live.make(make_recipe("task_arithmetic", weight=0.4, dtype="bfloat16"))
