@@ -241,6 +241,8 @@ def _by_split(
     searched, held_out = of_split(examples, "search"), of_split(examples, "holdout")
     if is_objective and not searched:
         raise SpecificationError(f"`objectives.{name}.set` must hold examples of split `search`, but all are held out.")
+    if not is_objective and not held_out:
+        raise SpecificationError(f"`report.{name}.set` must hold examples of split `holdout`, but none is held out.")
     found = {name: searched} if is_objective else {}
     return found | ({f"{name}{_HOLDOUT}": held_out} if held_out else {})
 

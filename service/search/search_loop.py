@@ -86,7 +86,7 @@ class SearchLoop:
 
     def _tell(self, number: int, evaluation: Evaluation) -> None:
         if self._study.tell(number, evaluation):
-            self._tracker.update()
+            self._tracker.update(number)
 
     def _wait_for_others(self) -> None:
         """The rest of the budget runs elsewhere: wait for it, or take it up if its driver dies."""
@@ -105,11 +105,12 @@ class _ProgressTracker:
         self._on_progress = on_progress
         self._started = time.monotonic()
         self._n_at_start = study.n_finished
+        self._reference: tuple[float, ...] = ()
         self._hypervolume: RunningHypervolume | None = None
         self._counted: set[int] = set()
         self._n_landmarks = min(len(prepared.plan().landmarks), prepared.specification.search.evaluations)
 
-    def update(self) -> None:
+    def update(self, number: int) -> None:
         trials = self._study.finished_trials()
         succeeded = [trial for trial in trials if trial.succeeded]
         columns = zip(*(trial.values for trial in succeeded), strict=True)
@@ -122,15 +123,18 @@ class _ProgressTracker:
                 best=dict(zip(self._prepared.objectives, map(max, columns), strict=False)),
                 hypervolume=self._measure(trials),
                 evaluations_per_s=(len(trials) - self._n_at_start) / elapsed_s,
-                last=max(trials, key=lambda trial: trial.number, default=None),
+                last=next((trial for trial in trials if trial.number == number), None),
             )
         )
 
     def _measure(self, trials: list[FinishedTrial]) -> float | None:
         if sum(bool(trial.landmark) for trial in trials) < self._n_landmarks or not any(t.succeeded for t in trials):
             return None
-        if self._hypervolume is None:
-            self._hypervolume = RunningHypervolume(reference_point(trials, len(self._prepared.objectives)))
+        reference = reference_point(trials, len(self._prepared.objectives))
+        if self._hypervolume is None or reference != self._reference:
+            # It moves at first where there are no landmarks.
+            self._reference, self._hypervolume = reference, RunningHypervolume(reference)
+            self._counted.clear()
         for trial in trials:
             if trial.succeeded and trial.number not in self._counted:
                 self._counted.add(trial.number)

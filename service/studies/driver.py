@@ -14,9 +14,14 @@ from sqlalchemy.exc import SQLAlchemyError
 # A lease outlives its driver's last renewal by at most this; a whole outage of the database fits into it.
 LEASE_S = 60.0
 _RENEW_EVERY_S = LEASE_S / 6
+# A lock that is lost with its connection is had again before others look a second time (see `orphans`).
+_LOOK_EVERY_S = 0.3
 
+# Never waits: the server may learn late that a connection is gone, and hold the lock for it meanwhile.
+_HOLD = text("SELECT pg_try_advisory_lock(:key)")
 _RENEW = text(
-    "UPDATE paretomerge_leases SET expires_at = now() + make_interval(secs => :lease_s) WHERE driver = :driver"
+    "UPDATE paretomerge_leases SET expires_at = now() + make_interval(secs => :lease_s)"
+    " WHERE driver = :driver AND expires_at < now() + make_interval(secs => :due_s)"
 )
 
 
@@ -40,13 +45,15 @@ class Driver:
 
     def _lock(self) -> Connection:
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key(self.name)})
+        connection.execute(_HOLD, {"key": lock_key(self.name)})
         return connection
 
     def _renew(self) -> None:
-        while not self._stop.wait(_RENEW_EVERY_S):
+        while not self._stop.wait(_LOOK_EVERY_S):
+            times = {"lease_s": LEASE_S, "due_s": LEASE_S - _RENEW_EVERY_S}
             try:
-                self._connection.execute(_RENEW, {"driver": self.name, "lease_s": LEASE_S})
+                self._connection.execute(_HOLD, {"key": lock_key(self.name)})
+                self._connection.execute(_RENEW, {"driver": self.name, **times})
             except SQLAlchemyError:
                 # The connection is gone, and the lock with it; the leases hold until a new one is had.
                 self._connection.invalidate()

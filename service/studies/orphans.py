@@ -73,7 +73,7 @@ def _is_gone(connection: Connection, driver: str) -> bool:
 
 
 def _requeue(connection: Connection, trial_id: int, n_params: int) -> None:
-    params: dict[str, float] = dict(connection.execute(_PARAMS, {"trial": trial_id}).tuples().all())
+    params = {row.param_name: row.param_value for row in connection.execute(_PARAMS, {"trial": trial_id})}
     if len(params) == n_params:
         # Optuna hands these out when it next takes the trial from the queue.
         connection.execute(_FIX_PARAMS, {"trial": trial_id, "params": json.dumps(params)})

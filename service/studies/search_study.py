@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import scoped_session, sessionmaker
@@ -113,12 +114,14 @@ class SearchStudy:
             if stored != _stored(self.identity):
                 study.set_user_attr(_ATTRIBUTE, _stored(self.identity))  # budget, paths or workers have changed
             return study
-        if study.get_trials(deepcopy=False):
+        if _is_foreign(study, len(self.identity.objectives)):
             raise SpecificationError(
                 f"A study named '{self.identity.name}' exists but is not ours. Choose another `name`."
             )
+        enqueued = {trial.user_attrs["landmark"] for trial in study.get_trials(deepcopy=False)}
         for landmark, params in self._plan.landmarks.items():
-            study.enqueue_trial(dict(params), user_attrs={"landmark": landmark})
+            if landmark not in enqueued:
+                study.enqueue_trial(dict(params), user_attrs={"landmark": landmark})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # the dashboard shows these names
             study.set_metric_names(list(self.identity.objectives))
@@ -157,6 +160,8 @@ class SearchStudy:
             False when another driver has taken over the trial: then its result counts, and not this one.
         """
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        if self._storage.get_trial(trial_id).state != TrialState.RUNNING:
+            return False  # as an ask has learned since
         for key, value in attributes_of(evaluation, self.identity.objectives).items():
             self._storage.set_trial_user_attr(trial_id, key, value)
         try:
@@ -213,6 +218,14 @@ def _backend(engine: Engine) -> RDBStorage:
     backend.engine = engine
     backend.scoped_session = scoped_session(sessionmaker(bind=engine))
     return backend
+
+
+def _is_foreign(study: optuna.Study, n_objectives: int) -> bool:
+    """Whether a study without our mark is more than the rest of an opening that was interrupted."""
+    ours = [StudyDirection.MAXIMIZE] * n_objectives
+    trials = study.get_trials(deepcopy=False)
+    queued = all(trial.state == TrialState.WAITING and "landmark" in trial.user_attrs for trial in trials)
+    return study.directions != ours or bool(study.user_attrs) or not queued
 
 
 def _stored(identity: StudyIdentity) -> dict[str, Any]:

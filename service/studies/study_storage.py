@@ -247,13 +247,13 @@ class StudyStorage(_CachedStorage):
     # ---- trials whose driver is gone ----
 
     def forget(self, study_id: int) -> None:
-        """Read every trial anew at the next look."""
+        """Read every trial anew: what this driver took for its own may be another's."""
         with self._lock:
             info = self._studies[study_id]
             info.trials.clear()
             info.unfinished_trial_ids.clear()
             info.last_finished_trial_id = -1
-        self._read = False
+        super()._read_trials_from_remote_storage(study_id)
 
 
 def _running(trial_id: int, number: int) -> FrozenTrial:

@@ -1,0 +1,123 @@
+"""What the commands say of themselves, how quickly, and that the documents name no other."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from service.cli.app import app
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+REPOSITORY = Path(__file__).parents[2]
+DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("scripts/*/README.md")])
+HEAVY = ("torch", "ray", "transformers", "optuna", "matplotlib", "sqlalchemy")
+COMMANDS = (
+    (),
+    ("demo",),
+    ("plan",),
+    ("search",),
+    ("front",),
+    ("export",),
+    ("dashboard",),
+    ("database",),
+    ("database", "url"),
+    ("database", "stop"),
+)
+# One line of `-X importtime`: two times and a module, indented by depth.
+IMPORTED = re.compile(r"^import time:\s+\d+ \|\s+\d+ \|\s+([\w.]+)$", re.MULTILINE)
+FENCED, INLINE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL), re.compile(r"`([^`\n]+)`")
+# A command line ends with the line, a comment, or the bracket or quote in which it stands.
+CALLED = re.compile(r"(?<![\w./-])paretomerge((?: +(?:'[^']*'|[\w./=<>{}-]+))+)")
+
+
+def command_tree() -> typer.core.TyperGroup:
+    found = typer.main.get_command(app)
+    assert isinstance(found, typer.core.TyperGroup)
+    return found
+
+
+def called(markdown: str) -> Iterator[list[str]]:
+    """The words after `paretomerge` wherever a document shows it as code."""
+    code = [*FENCED.findall(markdown), *INLINE.findall(FENCED.sub("", markdown))]
+    for line in "\n".join(code).splitlines():
+        for words in CALLED.findall(line.partition(" #")[0]):
+            yield shlex.split(words)
+
+
+def unknown(words: list[str]) -> str | None:
+    """The first word that is neither a command nor one of its options; arguments are passed over."""
+    command = command_tree()
+    for word in words:
+        if word.startswith("--"):
+            known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+            if word.partition("=")[0] not in known:
+                return word
+        elif isinstance(command, typer.core.TyperGroup):
+            if word not in command.commands:
+                return word
+            command = command.commands[word]  # type: ignore[assignment]
+    return None
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_loads_nothing_heavy(run_command: Run, command: tuple[str, ...]) -> None:
+    done = run_command(*command, "--help", PYTHONPROFILEIMPORTTIME="1")
+    loaded = {name.partition(".")[0] for name in IMPORTED.findall(done.stderr)}
+    assert done.returncode == 0
+    assert f"paretomerge {' '.join(command)}".strip() in done.stdout
+    assert "typer" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_every_command_is_tried_here() -> None:
+    tree = command_tree()
+    database = tree.commands["database"]
+    assert isinstance(database, typer.core.TyperGroup)
+    assert {words[0] for words in COMMANDS if words} == set(tree.commands)
+    assert {words[1] for words in COMMANDS if len(words) > 1} == set(database.commands)
+
+
+def test_a_command_without_arguments_shows_its_help(run_command: Run) -> None:
+    assert "search" in run_command().stdout
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_documents_name_only_what_exists(path: Path) -> None:
+    assert [words for words in called(path.read_text()) if unknown(words)] == []
+
+
+@pytest.mark.parametrize(
+    ("markdown", "word"),
+    [
+        ("`paretomerge serach x.yaml`", "serach"),
+        ("```sh\nparetomerge front s --where 'a>=1' --polt x.png  # a comment\n```", "--polt"),
+        ("`paretomerge database start`", "start"),
+        ('```sh\npsql "$(paretomerge --quiet database url)"\n```', "--quiet"),
+    ],
+)
+def test_what_does_not_exist_would_be_found(markdown: str, word: str) -> None:
+    assert [unknown(words) for words in called(markdown)] == [word]
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "paretomerge makes a front, `paretomerge` is its name, and .venv/bin/paretomerge is a file",
+        "`paretomerge --debug search x.yaml`",
+        "```sh\nparetomerge export s --trial=3 --to ./m   # whole\nparetomerge database url\n```",
+    ],
+)
+def test_what_exists_is_passed(markdown: str) -> None:
+    assert [unknown(words) for words in called(markdown) if unknown(words)] == []
+
+
+def test_the_readme_shows_the_way() -> None:
+    shown = {words[0] for words in called((REPOSITORY / "README.md").read_text())}
+    assert {"plan", "search", "front", "export"} <= shown

@@ -1,0 +1,122 @@
+"""The database of every test: a real PostgreSQL of the test run's own, never the user's; and the real commands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from service.database.connection import URL_VARIABLE
+from service.database.embedded_postgres import EmbeddedPostgres
+
+COMMAND = Path(sys.executable).parent / "paretomerge"
+FAMILY = Path(__file__).parents[1] / "service" / "demo" / "tiny_family"
+# They would make typer and rich write for a terminal.
+TERMINAL_VARIABLES = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _user_database_is_out_of_reach() -> Iterator[None]:
+    """Whatever the environment says: a test that asks for no database gets none, and none is started for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(URL_VARIABLE, raising=False)
+        patch.setenv("PARETOMERGE_DATA_DIR", "/dev/null/paretomerge-tests")
+        yield
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Iterator[str]:
+    """The URL of a server that lives as long as the test run."""
+    # Not below `tmp_path_factory`: that is closed to the user as whom the server runs where we are root.
+    folder = Path(tempfile.mkdtemp(prefix="paretomerge-"))
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder / "postgres")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PARETOMERGE_POSTGRES_FSYNC", "off")
+        url = server.start()
+    try:
+        yield url
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The same, as the database that commands and sessions use."""
+    monkeypatch.setenv(URL_VARIABLE, database_url)
+    return database_url
+
+
+@pytest.fixture
+def study_name() -> str:
+    """A name that no other test has: all studies lie in one database."""
+    return f"study-{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def command_environment() -> Iterator[dict[str, str]]:
+    """Where real commands run: they start an embedded database of their own, as they would for a user."""
+    folder = Path(tempfile.mkdtemp(prefix="paretomerge-commands-"))
+    folder.chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if name not in (URL_VARIABLE, *TERMINAL_VARIABLES)}
+    environment = kept | {
+        "PARETOMERGE_DATA_DIR": str(folder),
+        "PARETOMERGE_POSTGRES_FSYNC": "off",
+        "COLUMNS": "200",  # so that no line is broken
+    }
+    yield environment
+    subprocess.run([COMMAND, "database", "stop"], env=environment, check=True)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def run_command(command_environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `paretomerge` with arguments to its end; keywords are further variables of its environment."""
+
+    def run(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = command_environment | variables
+        command = [COMMAND, *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def write_specification() -> Callable[..., Path]:
+    """Writes a small search over the bundled family into a folder, in a file called as its study.
+
+    Keywords replace keys of its sections.
+    """
+
+    def write(folder: Path, **changes: Any) -> Path:
+        values: dict[str, Any] = {
+            "name": f"study-{uuid.uuid4().hex}",
+            "models": {
+                "base": str(FAMILY / "base"),
+                "experts": {name: str(FAMILY / name) for name in ("aligned", "expert")},
+            },
+            "space": {"method": "task_arithmetic", "granularity": "layer", "weight": [0.0, 1.5]},
+            "objectives": {
+                "alignment": {"set": str(FAMILY / "safety.jsonl"), "scorer": "refusal_margin"},
+                "expertise": {"set": str(FAMILY / "domain.jsonl"), "scorer": "answer_likelihood"},
+            },
+            "search": {"evaluations": 8},
+            "workers": {"pool": "in_process"},
+        }
+        for section, change in changes.items():
+            values[section] = {**values.get(section, {}), **change} if isinstance(change, dict) else change
+        path = folder / f"{values['name']}.yaml"
+        path.write_text(yaml.safe_dump(values, sort_keys=False))
+        return path
+
+    return write

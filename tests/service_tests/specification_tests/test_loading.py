@@ -1,0 +1,259 @@
+"""Specifications, good and bad: every mistake is told in the words of the file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from search_spaces.errors import SpecificationError
+from service.demo import demo_specification
+from service.specification import Specification, load_specification, parse_specification
+
+GOOD = """\
+name: llama3-biomed
+models:
+  base: models/base
+  experts:
+    chat: ../chat
+    medical: /models/medical
+space:
+  method: dare_ties
+  granularity: blocks:4
+  weight: [0, 1.5]
+  density: 0.5
+  bounds:
+    - {expert: medical, filter: "block.?", weight: [0.2, 0.8]}
+objectives:
+  alignment: {set: safety.jsonl, scorer: refusal_margin}
+  expertise: {set: medical.jsonl, scorer: answer_likelihood}
+report:
+  refusal: {set: safety.jsonl, scorer: refusal}
+search: {sampler: nsga2, evaluations: 300, seed: 7}
+workers: {count: 4, gpus_per_worker: 1, dtype: bfloat16, timeout_s: 60}
+"""
+LEAST = """\
+name: least
+models: {base: base, experts: {expert: expert}}
+objectives: {alignment: {set: s.jsonl, scorer: refusal}}
+"""
+
+
+def parse(text: str) -> Specification:
+    return parse_specification(text, Path("/searches"))
+
+
+def with_added(section: str) -> str:
+    """The least specification with sections added or replaced."""
+    return yaml.safe_dump(yaml.safe_load(LEAST) | yaml.safe_load(section))
+
+
+def test_says_what_the_file_says() -> None:
+    specification = parse(GOOD)
+    assert specification.name == "llama3-biomed"
+    assert specification.space.weight == (0.0, 1.5)
+    assert specification.space.density == 0.5
+    assert specification.space.bounds[0].model_dump(exclude_none=True) == {
+        "expert": "medical",
+        "filter": "block.?",
+        "weight": (0.2, 0.8),
+    }
+    assert list(specification.objectives) == ["alignment", "expertise"]
+    assert specification.report["refusal"].scorer == "refusal"
+    assert (specification.search.evaluations, specification.search.seed) == (300, 7)
+    assert (specification.workers.timeout_s, specification.workers.gpus_per_worker) == (60.0, 1.0)
+
+
+def test_defaults() -> None:
+    specification = parse(LEAST)
+    assert specification.space.model_dump(exclude_none=True) == {
+        "method": "task_arithmetic",
+        "granularity": "layer",
+        "bounds": (),
+    }
+    assert specification.search.model_dump() == {"sampler": "auto", "evaluations": 100, "seed": 0, "landmarks": True}
+    assert specification.workers.model_dump(exclude_none=True) == {
+        "engine": "transformers",
+        "pool": "ray",
+        "count": 1,
+        "address": "local",
+        "cpus_per_worker": 1.0,
+        "gpus_per_worker": 0.0,
+        "dtype": "auto",
+        "max_batch_tokens": 4096,
+    }
+    assert specification.report == {}
+
+
+def test_paths_are_seen_from_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "searches"
+    folder.mkdir()
+    (folder / "spec.yaml").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    specification = load_specification("searches/spec.yaml")
+    assert Path(specification.models.base) == folder / "models/base"
+    assert Path(specification.models.experts["chat"]).resolve() == tmp_path / "chat"
+    assert specification.models.experts["medical"] == "/models/medical"
+    assert specification.objectives["alignment"].set == str(folder / "safety.jsonl")
+    assert specification.report["refusal"].set == str(folder / "safety.jsonl")
+
+
+def test_survives_json() -> None:
+    specification = parse(GOOD)
+    assert parse_specification(specification.model_dump_json(), Path("/elsewhere")) == specification
+
+
+def test_the_demonstration_is_one() -> None:
+    assert parse(demo_specification("demo", 240, 2)).search.evaluations == 240
+
+
+def test_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="Instance is frozen"):
+        parse(LEAST).search.seed = 1
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("serch: {}", "`serch` is not a key of a specification; known there: .*Did you mean `search`?"),
+        ("zzz: {}", "`zzz` is not a key of a specification; known there: models, name, .*, workers."),
+        (
+            "objectives: {alignment: {set: s, scorer: x, scorrer: y}}",
+            "`objectives.alignment.scorrer` is not a key .*known there: scorer, set. Did you mean `scorer`?",
+        ),
+        (
+            "report: {r: {set: s, scorer: x, sets: y}}",
+            "`report.r.sets` is not a key .*known there: scorer, set. Did you mean `set`?",
+        ),
+        ("models: {base: b, experts: {e: x}, bass: b}", "`models.bass` is not a key .*Did you mean `base`?"),
+        (
+            "space: {bounds: [{weight: 1}, {wieght: 1}]}",
+            "`space.bounds.1.wieght` is not a key .*known there: density, expert, filter, t, weight. .*`weight`?",
+        ),
+        ("workers: {gpus: 1}", "`workers.gpus` is not a key of a specification; known there: address, count, .*"),
+    ],
+)
+def test_unknown_key(section: str, message: str) -> None:
+    with pytest.raises(SpecificationError, match=f"^{message.replace('?', '[?]')}$"):
+        parse(with_added(section))
+
+
+BOUNDS = "must be a finite number or a pair of them, [low, high], but got"
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ('space: {weight: "1"}', f'`space.weight` {BOUNDS} "1".'),
+        ('space: {weight: ["0", 1]}', f'`space.weight` {BOUNDS} ["0", 1].'),
+        ("space: {weight: [1]}", f"`space.weight` {BOUNDS} [1]."),
+        ("space: {weight: [0, 1, 2]}", f"`space.weight` {BOUNDS} [0, 1, 2]."),
+        ("space: {weight: true}", f"`space.weight` {BOUNDS} true."),
+        ("space: {weight: .nan}", f"`space.weight` {BOUNDS} NaN."),
+        ("space: {density: [0, .inf]}", f"`space.density` {BOUNDS} [0, Infinity]."),
+        ("space: {bounds: [{t: -.inf}]}", f"`space.bounds.0.t` {BOUNDS} -Infinity."),
+        ("space: {bounds: {weight: 1}}", '`space.bounds` must be a list, but got {"weight": 1}.'),
+        ('space: {normalize: "yes"}', '`space.normalize` must be true or false, but got "yes".'),
+        ("space: []", "`space` must be a mapping of keys, but got []."),
+        ("search: {evaluations: '10'}", '`search.evaluations` must be a whole number, but got "10".'),
+        ("search: {evaluations: 10.5}", "`search.evaluations` must be a whole number, but got 10.5."),
+        ("search: {evaluations: 0}", "`search.evaluations` must be greater than or equal to 1, but got 0."),
+        ("search: {seed: -1}", "`search.seed` must be greater than or equal to 0, but got -1."),
+        ("search: {seed: .nan}", "`search.seed` must be a whole number, but got NaN."),
+        ("search: {landmarks: 1}", "`search.landmarks` must be true or false, but got 1."),
+        ("workers: {count: true}", "`workers.count` must be a whole number, but got true."),
+        ("workers: {timeout_s: 0}", "`workers.timeout_s` must be greater than 0, but got 0."),
+        ("workers: {cpus_per_worker: .inf}", "`workers.cpus_per_worker` must be a finite number, but got Infinity."),
+        (
+            "workers: {dtype: float64}",
+            "`workers.dtype` must be 'auto', 'float32', 'bfloat16' or 'float16', but got \"float64\".",
+        ),
+        ("name: 12", "`name` must be text, but got 12."),
+        ("name: a/b", '`name` must be a name of letters, digits, `.`, `_` and `-`, 100 at most, but got "a/b".'),
+        ("name: ''", '`name` must be a name of letters, digits, `.`, `_` and `-`, 100 at most, but got "".'),
+        ("objectives: {}", "`objectives` must hold at least one entry, but got {}."),
+        ("objectives: {a: s.jsonl}", '`objectives.a` must be a mapping of keys, but got "s.jsonl".'),
+        ("objectives: {a: {set: '', scorer: x}}", '`objectives.a.set` must be text, but got "".'),
+        ("objectives: {a: {set: s}}", "`objectives.a.scorer` must be given, but is missing."),
+        (
+            "objectives: {a/b: {set: s, scorer: x}}",
+            '`objectives.a/b` must be a name of letters, digits, `.`, `_` and `-`, 100 at most, but got "a/b".',
+        ),
+        ("models: {base: b, experts: {}}", "`models.experts` must hold at least one entry, but got {}."),
+        ("models: {base: b}", "`models.experts` must be given, but is missing."),
+        ("models: {base: b, experts: [a]}", '`models.experts` must be a mapping of keys, but got ["a"].'),
+        (
+            "models: {base: b, experts: {base: x}}",
+            "`models.experts`: no expert may be called 'base': that is the base model's name.",
+        ),
+        (
+            "models: {base: b, experts: {m: {adapter: ./lora}}}",
+            "`models.experts.m` must be the folder of a whole checkpoint (merge an adapter into its base first), "
+            'but got {"adapter": "./lora"}.',
+        ),
+        (
+            "models: {base: 1, experts: {e: x}}",
+            "`models.base` must be the folder of a whole checkpoint (merge an adapter into its base first), but got 1.",
+        ),
+        (
+            "report: {alignment: {set: s, scorer: x}}",
+            "`report`: a measure is either an objective or a report, but 'alignment' is both.",
+        ),
+    ],
+)
+def test_impossible_value(section: str, message: str) -> None:
+    with pytest.raises(SpecificationError, match=f"^{re.escape(message)}$"):
+        parse(with_added(section))
+
+
+def test_a_long_value_is_shortened() -> None:
+    with pytest.raises(SpecificationError, match=r'^`space.weight` must be .*, but got "xxxx.*x\.\.\.\.$') as caught:
+        parse(with_added(f"space: {{weight: {'x' * 500}}}"))
+    assert len(str(caught.value)) < 150
+
+
+def test_every_mistake_has_its_line() -> None:
+    with pytest.raises(
+        SpecificationError, match=r"`models` must.*\n`space.weight`.*\n`search.seed`.*\n`serch`"
+    ) as caught:
+        parse("name: x\nobjectives: {a: {set: s, scorer: x}}\nsearch: {seed: '1'}\nserch: 1\nspace: {weight: a}")
+    assert len(str(caught.value).splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "A specification must be a mapping of keys, but is NoneType."),
+        ("# nothing yet", "A specification must be a mapping of keys, but is NoneType."),
+        ("- name: x", "A specification must be a mapping of keys, but is list."),
+        ("some text", "A specification must be a mapping of keys, but is str."),
+        ("name: [", "must be YAML, but this cannot be parsed: .* in line 1, column 8."),
+        ("name: x\n\tmodels: y", r"cannot be parsed: found character '\\t' .* in line 2, column 1."),
+        ("name: x\x00", "must be YAML, but this cannot be parsed: .*"),
+        ("name: !!python/object:os.system x", "could not determine a constructor .* in line 1, column 7."),
+        ("2024-01-01: x", "must hold what JSON can say, but: keys must be str.*"),
+        ("name: &a [*a]", "must hold what JSON can say, but: .*[Cc]ircular.*"),
+    ],
+)
+def test_no_specification_at_all(text: str, message: str) -> None:
+    with pytest.raises(SpecificationError, match=f"{message}$") as caught:
+        parse(text)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecificationError, match=r"readable YAML file, but '.*nothing.yaml' is not: .*No such file"):
+        load_specification(tmp_path / "nothing.yaml")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(SpecificationError, match=r"readable YAML file.*Is a directory"):
+        load_specification(tmp_path)
+
+
+def test_a_binary_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SpecificationError, match=r"readable YAML file.*can't decode"):
+        load_specification(tmp_path / "spec.yaml")
