@@ -83,10 +83,10 @@ def command_environment() -> Iterator[dict[str, str]]:
 def run_command(command_environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `paretomerge` with arguments to its end; keywords are further variables of its environment."""
 
-    def run(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str | Path, timeout_s: float = 250, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = command_environment | variables
         command = [COMMAND, *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False)
 
     return run
 

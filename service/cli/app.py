@@ -8,6 +8,7 @@ import traceback
 import typer
 
 from search_spaces.errors import ParetomergeError
+from service.cli.compare import compare
 from service.cli.dashboard import dashboard
 from service.cli.database import database
 from service.cli.demo import demo
@@ -22,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, plan, search, front, export, dashboard):
+for command in (demo, plan, search, front, compare, export, dashboard):
     app.command()(command)
 app.add_typer(database, name="database")
 

@@ -17,7 +17,7 @@ def front(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the front of a search, running or finished."""
-    from service.cli.front_table import front_json, front_table, plotted_points
+    from service.cli.front_table import front_json, front_table, holdout_table, plotted_points
     from service.database.connection import connect, database_url
     from service.plots import plot_front
     from service.search.selection import select_trial
@@ -30,6 +30,8 @@ def front(
         plot_front(plotted_points(stored.trials, selected), objectives, plot, title=name)
         messages.print(f"Wrote {plot}")
     if json:
-        print_json({"study": name, **front_json(stored.trials, objectives, selected)})
-    else:
-        results.print(front_table(stored.trials, objectives, selected))
+        print_json({"study": name, **front_json(stored.trials, objectives, selected, stored.scores)})
+        return
+    results.print(front_table(stored.trials, objectives, selected))
+    if held_out := holdout_table(stored.trials, objectives, stored.scores, selected):
+        results.print(held_out)

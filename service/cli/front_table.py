@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
-from service.pareto import hypervolume
+from service.pareto import certainly_dominated, hypervolume
 from service.plots import PlottedPoint
+from service.search.preparation import HOLDOUT
 from service.search.selection import front_of
 from service.studies import FinishedTrial, reference_point
+from workers.evaluation import Score
 
 
 def front_table(
@@ -38,12 +40,58 @@ def front_table(
         chosen = selected is not None and trial.number == selected.number
         style = "bold green" if chosen else "bold"
         table.add_row(trial.label, *_cells(trial), "selected" if chosen else "front", style=style)
+    clear = _clearly_dominated(trials)
     for trial in trials:
         if trial.landmark and trial.succeeded and trial not in front:
-            table.add_row(trial.label, *_cells(trial), "dominated", style="dim")
+            verdict = "dominated" if trial.number in clear else "dominated within error"
+            table.add_row(trial.label, *_cells(trial), verdict, style="dim")
     table.caption = _caption(trials, objectives)
     table.caption_justify = "left"
     return table
+
+
+def holdout_table(
+    trials: Sequence[FinishedTrial],
+    objectives: Sequence[str],
+    scores: Mapping[int, Mapping[str, Score]],
+    selected: FinishedTrial | None = None,
+    max_rows: int | None = None,
+) -> Table | None:
+    """The front and the landmarks on held-out examples, with the gap to what the search saw; None without any."""
+    held_out = sorted({m for by_measure in scores.values() for m in by_measure if m.endswith(HOLDOUT)})
+    shown = [trial for trial in front_of(trials) if scores.get(trial.number, {}).keys() >= set(held_out)]
+    if not held_out or not shown:
+        return None
+    names = sorted((m.removesuffix(HOLDOUT) for m in held_out), key=lambda name: (name not in objectives, name))
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("on held-out examples")
+    for name in names:
+        table.add_column(f"{name} (gap)" if name in objectives else name, justify="right")
+    rows = shown if max_rows is None else _thinned(shown, selected, max_rows)
+    rows += [trial for trial in trials if trial.landmark and trial.number in scores and trial not in rows]
+    for trial in rows:
+        chosen = selected is not None and trial.number == selected.number
+        cells = [_holdout_cell(trial, name, objectives, scores[trial.number]) for name in names]
+        table.add_row(trial.label, *cells, style="bold green" if chosen else "dim" if trial.landmark else "")
+    return table
+
+
+def _holdout_cell(trial: FinishedTrial, name: str, objectives: Sequence[str], scores: Mapping[str, Score]) -> str:
+    score = scores.get(f"{name}{HOLDOUT}")
+    if score is None:
+        return ""
+    if name not in objectives:
+        return f"{score.value:.3f}"
+    return f"{score.value:.3f} ({score.value - trial.values[list(objectives).index(name)]:+.3f})"
+
+
+def _clearly_dominated(trials: Sequence[FinishedTrial]) -> set[int]:
+    """Trials that another one beats by more than the errors of both."""
+    succeeded = [trial for trial in trials if trial.succeeded]
+    values = np.array([trial.values for trial in succeeded])
+    errors = np.array([[error or 0.0 for error in trial.standard_errors] for trial in succeeded])
+    marked = certainly_dominated(values, errors)
+    return {trial.number for trial, clear in zip(succeeded, marked, strict=True) if clear}
 
 
 def _caption(trials: Sequence[FinishedTrial], objectives: Sequence[str]) -> str:
@@ -68,9 +116,12 @@ def _cells(trial: FinishedTrial) -> list[str]:
 
 
 def front_json(
-    trials: Sequence[FinishedTrial], objectives: Sequence[str], selected: FinishedTrial | None
+    trials: Sequence[FinishedTrial],
+    objectives: Sequence[str],
+    selected: FinishedTrial | None,
+    scores: Mapping[int, Mapping[str, Score]],
 ) -> dict[str, Any]:
-    """The same for programs."""
+    """The same for programs, with every score on held-out examples."""
     succeeded = [trial for trial in trials if trial.succeeded]
     reference = reference_point(trials, len(objectives))
     return {
@@ -80,17 +131,24 @@ def front_json(
         "reference_point": list(reference),
         "hypervolume": _hypervolume(trials, reference) if succeeded else None,
         "selected": None if selected is None else selected.number,
-        "front": [_trial_json(trial, objectives) for trial in front_of(trials)],
-        "landmarks": [_trial_json(trial, objectives) for trial in succeeded if trial.landmark],
+        "front": [_trial_json(trial, objectives, scores) for trial in front_of(trials)],
+        "landmarks": [_trial_json(trial, objectives, scores) for trial in succeeded if trial.landmark],
     }
 
 
-def _trial_json(trial: FinishedTrial, objectives: Sequence[str]) -> dict[str, Any]:
+def _trial_json(
+    trial: FinishedTrial, objectives: Sequence[str], scores: Mapping[int, Mapping[str, Score]]
+) -> dict[str, Any]:
+    held_out = {m: score for m, score in scores.get(trial.number, {}).items() if m.endswith(HOLDOUT)}
     return {
         "trial": trial.number,
         "landmark": trial.landmark or None,
         "values": dict(zip(objectives, trial.values, strict=True)),
         "standard_errors": dict(zip(objectives, trial.standard_errors, strict=True)),
+        "holdout": {
+            measure.removesuffix(HOLDOUT): {"value": score.value, "standard_error": score.standard_error, "n": score.n}
+            for measure, score in held_out.items()
+        },
     }
 
 

@@ -64,18 +64,21 @@ def _introduce(session: Any) -> None:
 
 
 def _show(session: Any, trials: Any, json: bool) -> None:
-    from service.cli.front_table import front_json, front_table
+    from service.cli.front_table import front_json, front_table, holdout_table
     from service.search.selection import select_trial
 
     objectives = session.prepared.objectives
     selected = select_trial(trials, objectives) if any(trial.succeeded for trial in trials) else None
+    scores = session.study.scores()
     if json:
-        print_json({"study": session.prepared.specification.name, **front_json(trials, objectives, selected)})
+        print_json({"study": session.prepared.specification.name, **front_json(trials, objectives, selected, scores)})
         return
     if selected is None:
         messages.print("No merge has been scored yet.")
         return
     results.print(front_table(trials, objectives, selected))
+    if held_out := holdout_table(trials, objectives, scores, selected):
+        results.print(held_out)
     failed = [trial for trial in trials if not trial.succeeded]
     if failed:
         reasons = ", ".join(sorted({trial.failure for trial in failed}))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table
+from sqlalchemy import Column, DateTime, Double, Integer, MetaData, String, Table, Text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 metadata = MetaData()
 
@@ -14,4 +15,16 @@ leases = Table(
     Column("trial_id", Integer, primary_key=True),
     Column("driver", String(36), nullable=False, index=True),
     Column("expires_at", DateTime(timezone=True), nullable=False),
+)
+
+# What a trial scored by each measure, holdout included, example by example in the set's order: two merges are then
+# compared on the same examples. Apart from Optuna's attributes, which every reader of a study loads whole.
+scores = Table(
+    "paretomerge_scores",
+    metadata,
+    Column("trial_id", Integer, primary_key=True),
+    Column("measure", Text, primary_key=True),
+    Column("value", Double, nullable=False),
+    Column("standard_error", Double, nullable=True),
+    Column("per_example", ARRAY(Double), nullable=False),
 )

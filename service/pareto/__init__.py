@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from service.pareto.dominance import non_dominated
+from service.pareto.dominance import certainly_dominated, non_dominated
 from service.pareto.hypervolume import RunningHypervolume, hypervolume
 from service.pareto.selection import Constraint, knee, parse_constraint, select_by_constraint
 
 __all__ = [
     "Constraint",
     "RunningHypervolume",
+    "certainly_dominated",
     "hypervolume",
     "knee",
     "non_dominated",

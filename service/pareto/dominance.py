@@ -33,6 +33,32 @@ def non_dominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     return kept[::-1][row_of_point]
 
 
+def certainly_dominated(points: NDArray[np.float64], standard_errors: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mark the points that another one beats by more than the uncertainty of their difference.
+
+    The other is at least as good in every objective, and in one of them better by more than one standard error of
+    the difference, √(e₁² + e₂²). That is wider than a paired comparison's where the examples are the same: on the
+    safe side. A point that is dominated, but not by so much, may belong to the front.
+
+    Args:
+        points: `n_points x n_objectives`, to be maximised.
+        standard_errors: of the same shape.
+
+    Returns:
+        `n_points` booleans, in the order of the points.
+    """
+    matrix, errors = as_points(points), as_points(standard_errors)
+    marked = np.zeros(len(matrix), dtype=np.bool_)
+    for start in range(0, len(matrix), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        beyond = np.zeros((len(matrix[rows]), len(matrix)), dtype=np.bool_)
+        for objective in range(matrix.shape[1]):
+            gain = matrix[:, objective] - matrix[rows, objective, None]
+            beyond |= gain > np.hypot(errors[:, objective], errors[rows, objective, None])
+        marked[rows] = (_covers(matrix, matrix[rows]) & beyond).any(axis=1)
+    return marked
+
+
 def _sweep(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
     """For two objectives: a row is kept if its second is better than that of all rows before."""
     best_before = np.maximum.accumulate(np.concatenate([[-np.inf], rows[:-1, 1]]))

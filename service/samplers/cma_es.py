@@ -60,8 +60,6 @@ class ScalarisedCmaSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Optuna's hook: one draw, marked with its generation."""
-        if "fixed_params" in trial.system_attrs:
-            return {}  # a landmark is of no generation; a trial that waits again is still of its own
         box = _Box(search_space)
         optimizer = CMA(
             mean=np.full(box.n_dims, _START),

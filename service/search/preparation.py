@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from service.studies import StudyIdentity, StudyPlan
     from workers.worker_pools import WorkerPool
 
-_HOLDOUT = "@holdout"
+# Ends the name of a measure that is taken on held-out examples.
+HOLDOUT = "@holdout"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class PreparedSearch:
     @property
     def holdout_measures(self) -> tuple[str, ...]:
         """What is scored on examples that the search did not see."""
-        return tuple(name for name in self.measures if name.endswith(_HOLDOUT))
+        return tuple(name for name in self.measures if name.endswith(HOLDOUT))
 
     @property
     def models(self) -> dict[str, str]:
@@ -244,7 +245,7 @@ def _by_split(
     if not is_objective and not held_out:
         raise SpecificationError(f"`report.{name}.set` must hold examples of split `holdout`, but none is held out.")
     found = {name: searched} if is_objective else {}
-    return found | ({f"{name}{_HOLDOUT}": held_out} if held_out else {})
+    return found | ({f"{name}{HOLDOUT}": held_out} if held_out else {})
 
 
 def _digest(examples: tuple[Example, ...]) -> str:

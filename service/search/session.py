@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from service.database.connection import connect, database_url, plain_url
+from service.search.holdout_verdict import HoldoutVerdict
 from service.search.preparation import PreparedSearch
 from service.search.search_loop import SearchLoop, SearchProgress
 from service.studies import Driver, FinishedTrial, SearchStudy
@@ -30,7 +31,9 @@ class SearchSession:
     url: str
 
     def run(self, on_progress: Callable[[SearchProgress], None], pool: WorkerPool | None = None) -> list[FinishedTrial]:
-        """Evaluate until the budget is spent; workers start only if it is not.
+        """Evaluate until the budget is spent, then score front and landmarks on what was held out.
+
+        Workers start only if something is left to do.
 
         Args:
             on_progress: called after every evaluation.
@@ -39,9 +42,11 @@ class SearchSession:
         Raises:
             PoolError: workers cannot be started or replaced.
         """
-        if not self.study.is_finished:
+        verdict = HoldoutVerdict(self.prepared, self.study)
+        if not self.study.is_finished or verdict.waiting():
             with nullcontext(pool) if pool else self.prepared.open_pool() as workers:
                 SearchLoop(self.prepared, self.study, workers, on_progress).run()
+                verdict.run(workers)
         return self.study.finished_trials()
 
 

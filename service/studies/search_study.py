@@ -22,10 +22,11 @@ from search_spaces.errors import SelectionError, SpecificationError
 from service.studies.driver import Driver
 from service.studies.finished_trials import FinishedTrial, attributes_of, read_finished
 from service.studies.orphans import requeue_orphans
+from service.studies.score_table import read_scores, write_scores
 from service.studies.study_storage import BudgetSpentError, LeaseLostError, StudyStorage
 
 if TYPE_CHECKING:
-    from workers.evaluation import Evaluation
+    from workers.evaluation import Evaluation, Score
 
 _ATTRIBUTE = "paretomerge"
 
@@ -164,6 +165,7 @@ class SearchStudy:
             return False  # as an ask has learned since
         for key, value in attributes_of(evaluation, self.identity.objectives).items():
             self._storage.set_trial_user_attr(trial_id, key, value)
+        self._storage.set_trial_scores(trial_id, evaluation.scores)
         try:
             if evaluation.succeeded:
                 self._study.tell(number, [evaluation.scores[name].value for name in self.identity.objectives])
@@ -173,6 +175,16 @@ class SearchStudy:
             self._storage.forget(self._study_id)
             return False
         return True
+
+    def add_scores(self, number: int, scores: Mapping[str, Score]) -> None:
+        """Store further scores of a finished trial, such as those on held-out examples."""
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        with self._engine.begin() as connection:
+            write_scores(connection, trial_id, scores)
+
+    def scores(self) -> dict[int, dict[str, Score]]:
+        """Trial number → measure → score, without the examples' own."""
+        return read_scores(self._engine, self.identity.name)
 
     def requeue_orphans(self) -> int:
         """Take up trials whose driver is gone; see `service.studies.orphans`."""
@@ -186,10 +198,17 @@ class SearchStudy:
 
 @dataclass(frozen=True, slots=True)
 class StoredStudy:
-    """A study as it stands in the database, for reading."""
+    """A study as it stands in the database, for reading.
+
+    Args:
+        identity: what it is.
+        trials: the finished ones, by number.
+        scores: trial number → measure → score, without the examples' own.
+    """
 
     identity: StudyIdentity
     trials: tuple[FinishedTrial, ...]
+    scores: Mapping[int, Mapping[str, Score]]
 
 
 def load_study(engine: Engine, name: str) -> StoredStudy:
@@ -208,7 +227,8 @@ def load_study(engine: Engine, name: str) -> StoredStudy:
     if stored is None:
         raise SelectionError(f"'{name}' is an Optuna study, but not one of a merge search.")
     identity = StudyIdentity(name, tuple(stored["objectives"]), stored["fixed"], stored["specification"])
-    return StoredStudy(identity, tuple(read_finished(study.get_trials(deepcopy=False))))
+    trials = tuple(read_finished(study.get_trials(deepcopy=False)))
+    return StoredStudy(identity, trials, read_scores(engine, name))
 
 
 def _backend(engine: Engine) -> RDBStorage:

@@ -9,7 +9,7 @@ of Optuna: `optuna` is pinned to one minor version, and a contract test runs bot
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -22,6 +22,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, text
 
 from service.studies.driver import LEASE_S
+from service.studies.score_table import write_scores
+from workers.evaluation import Score
 
 _distribution_json = lru_cache(maxsize=None)(distribution_to_json)
 
@@ -78,6 +80,7 @@ class _Unwritten:
     params: dict[str, tuple[float, BaseDistribution]] = field(default_factory=dict)
     trial_user_attributes: dict[str, Any] = field(default_factory=dict)
     trial_system_attributes: dict[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, Score] = field(default_factory=dict)
 
 
 class StudyStorage(_CachedStorage):
@@ -200,6 +203,10 @@ class StudyStorage(_CachedStorage):
         self.get_trial(trial_id).system_attrs[key] = value
         self._unwritten[trial_id].trial_system_attributes[key] = value
 
+    def set_trial_scores(self, trial_id: int, scores: Mapping[str, Score]) -> None:
+        """Keep a running trial's scores, example by example; written with its result."""
+        self._unwritten[trial_id].scores = scores
+
     def flush(self, trial_id: int) -> None:
         """Write what was gathered of a running trial: it is durable from here on."""
         with self._engine.begin() as connection:
@@ -218,6 +225,8 @@ class StudyStorage(_CachedStorage):
             if attributes:
                 texts = [json.dumps(value) for value in attributes.values()]
                 connection.execute(statement, {"trial": trial_id, "keys": list(attributes), "values": texts})
+
+        write_scores(connection, trial_id, unwritten.scores)
 
     # ---- tell ----
 

@@ -24,6 +24,7 @@ COMMANDS = (
     ("plan",),
     ("search",),
     ("front",),
+    ("compare",),
     ("export",),
     ("dashboard",),
     ("database",),

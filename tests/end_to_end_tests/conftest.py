@@ -133,7 +133,7 @@ def search_until(
     start_command: Callable[..., subprocess.Popen[bytes]],
     eventually: Callable[..., None],
 ) -> Callable[..., tuple[subprocess.Popen[bytes], str]]:
-    """Starts a search and waits for a line of its progress, such as `12/60`; the process and the study's name."""
+    """Starts a search and waits for a line of its progress, such as `12/40`; the process and the study's name."""
 
     def search(line: str, **changes: Any) -> tuple[subprocess.Popen[bytes], str]:
         specification = write_specification(tmp_path, **changes)

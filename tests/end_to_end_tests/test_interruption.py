@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ Trials = Callable[[str], list[tuple[Any, ...]]]
 SearchUntil = Callable[..., tuple[subprocess.Popen[bytes], str]]
 ProcessesOf = Callable[[subprocess.Popen[bytes]], list[psutil.Process]]
 
-N_EVALUATIONS = 60
+N_EVALUATIONS = 40
 ON_RAY = {"search": {"evaluations": N_EVALUATIONS}, "workers": {"pool": "ray", "count": 2}}
 
 
@@ -41,13 +42,15 @@ def test_ctrl_c(
     processes_of: ProcessesOf,
     eventually: Callable[..., None],
 ) -> None:
-    search, study = search_until("18/60", **ON_RAY)
+    search, study = search_until("12/40", **ON_RAY)
     assert len(workers_of(processes_of(search))) == 2
     os.killpg(search.pid, signal.SIGINT)  # a terminal interrupts the whole group
+    time.sleep(0.3)  # and the impatient press it again
+    os.killpg(search.pid, signal.SIGINT)
     assert search.wait(timeout=60) == 130
     message, table = (tmp_path / "stderr").read_text(), (tmp_path / "stdout").read_text()
     before = finished(trials_of(study))
-    assert f"Stopped at {len(before)} of 60 evaluations" in message
+    assert f"Stopped at {len(before)} of {N_EVALUATIONS} evaluations" in message
     assert "the same command goes on from here" in message
     assert "Traceback" not in message
     assert "selected" in table
@@ -66,11 +69,11 @@ def test_killed_driver(
     processes_of: ProcessesOf,
     eventually: Callable[..., None],
 ) -> None:
-    search, study = search_until("24/60", **ON_RAY)
+    search, study = search_until("16/40", **ON_RAY)
     search.send_signal(signal.SIGKILL)
     assert search.wait() == -signal.SIGKILL
     before = finished(trials_of(study))
-    assert 24 <= len(before) < N_EVALUATIONS
+    assert 16 <= len(before) < N_EVALUATIONS
     searched(tmp_path, name=study, **ON_RAY)
     after = trials_of(study)
     assert_whole(after)
@@ -80,7 +83,7 @@ def test_killed_driver(
 
 
 def test_killed_worker(tmp_path: Path, search_until: SearchUntil, trials_of: Trials, processes_of: ProcessesOf) -> None:
-    search, study = search_until("12/60", **ON_RAY)
+    search, study = search_until("8/40", **ON_RAY)
     workers_of(processes_of(search))[0].kill()
     assert search.wait(timeout=120) == 0
     assert "failed" not in (tmp_path / "stderr").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -92,6 +93,9 @@ class RayPool(WorkerPool):
         except self._ray.exceptions.RayError as error:
             self.close()
             raise PoolError(f"{options.n_workers} workers must start, but one did not: {_last_line(error)}") from error
+        except KeyboardInterrupt:
+            self.close()
+            raise
 
     @property
     def n_workers(self) -> int:
@@ -206,11 +210,12 @@ class RayPool(WorkerPool):
 
     def close(self) -> None:
         """See `WorkerPool.close`."""
-        for worker in [*self._idle, *(run.worker for run in self._under_way.values())]:
-            self._ray.kill(worker.actor)
-        self._idle.clear()
-        self._under_way.clear()
-        self._ray.shutdown()
+        with _interrupts_held_back():  # who presses Ctrl-C twice shall leave no process behind
+            for worker in [*self._idle, *(run.worker for run in self._under_way.values())]:
+                self._ray.kill(worker.actor)
+            self._idle.clear()
+            self._under_way.clear()
+            self._ray.shutdown()
 
 
 def _connect(options: RayOptions) -> Any:
@@ -229,7 +234,10 @@ def _connect(options: RayOptions) -> Any:
     }
     if ray.is_initialized():
         raise PoolError("A process has one connection to Ray, but another pool holds it. Close that one first.")
-    attempts = 2  # under load the first start of Ray can pass its own limit of 30 s
+    if options.address != "local":
+        _check_reachable(options.address)
+    # Under load the first start of a cluster of our own can pass Ray's limit of 30 s.
+    attempts = 2 if options.address == "local" else 1
     for attempt in range(attempts):
         try:
             with _interrupts_held_back():
@@ -247,9 +255,23 @@ def _connect(options: RayOptions) -> Any:
     return ray
 
 
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for minutes to reach a cluster that is not there."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # `auto` and other words of Ray's
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise PoolError(
+            f"A Ray cluster must answer at '{address}' (`workers.address`), but none does: {error}. "
+            "Start it, correct the address, or leave it out for one on this machine."
+        ) from error
+
+
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C takes effect at the end: a start of Ray that is cut short leaves processes behind."""
+    """Ctrl-C takes effect at the end: a start or stop of Ray that is cut short leaves processes behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from service.pareto import non_dominated
+from service.pareto import certainly_dominated, non_dominated
 
 Points = NDArray[np.float64]
 
@@ -97,3 +97,24 @@ def test_refuses_what_is_not_finite(number: float) -> None:
 def test_refuses_other_shapes(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="`n_points x n_objectives` with an objective, but got shape"):
         non_dominated(np.zeros(shape))
+
+
+def test_without_errors_certainly_dominated_is_dominated() -> None:
+    points = np.random.default_rng(0).normal(size=(300, 3))
+    assert (certainly_dominated(points, np.zeros_like(points)) == ~non_dominated(points)).all()
+
+
+def test_a_difference_within_its_error_is_not_certain() -> None:
+    points = np.array([[1.0, 1.0], [0.9, 1.0], [0.5, 0.9]])
+    errors = np.full_like(points, 0.1)
+    # 0.1 is less than one standard error of the difference, 0.14; 0.5 is more.
+    assert certainly_dominated(points, errors).tolist() == [False, False, True]
+
+
+def test_larger_errors_never_make_more_certain() -> None:
+    rng = np.random.default_rng(1)
+    points, errors = rng.normal(size=(400, 2)), rng.uniform(0, 0.3, size=(400, 2))
+    marked = [certainly_dominated(points, errors * scale) for scale in (0.0, 1.0, 3.0)]
+    assert (marked[2] <= marked[1]).all()
+    assert (marked[1] <= marked[0]).all()
+    assert not certainly_dominated(points, errors)[non_dominated(points)].any()

@@ -31,7 +31,7 @@ def session(database: str, prepare: Prepare) -> Iterator[SearchSession]:
 def run(session: SearchSession, pool: WorkerPool) -> list[SearchProgress]:
     """Every progress that was shown."""
     shown: list[SearchProgress] = []
-    session.run(shown.append, pool)
+    SearchLoop(session.prepared, session.study, pool, shown.append).run()
     return shown
 
 
@@ -103,10 +103,18 @@ def test_hypervolume_without_landmarks(
         assert shown[-1].hypervolume == pytest.approx(measured(session.study.finished_trials()))
 
 
-def test_a_finished_search_starts_no_workers(database: str, prepare: Prepare, make_pool: MakePool) -> None:
-    unreachable = {"pool": "ray", "address": "127.0.0.1:1"}
-    with open_session(prepare(workers=unreachable)) as session:
-        run(session, make_pool())
+class WithoutWorkers(PreparedSearch):
+    def open_pool(self) -> WorkerPool:
+        raise PoolError("No worker may start.")
+
+
+def test_workers_start_only_while_something_is_left(database: str, prepare: Prepare, make_pool: MakePool) -> None:
+    prepared = prepare()
+    given = (prepared.specification, prepared.headers, prepared.space, prepared.measures)
+    with open_session(WithoutWorkers(*given)) as session:
+        with pytest.raises(PoolError, match="No worker may start"):
+            session.run(lambda _: None)
+        session.run(lambda _: None, make_pool())
         assert len(session.run(lambda _: None)) == 8
 
 
@@ -114,7 +122,7 @@ def test_the_session_tells_its_database(session: SearchSession, database: str) -
     assert session.url == database.replace("+psycopg", "")
 
 
-@pytest.mark.parametrize("breaks_at", [0, 3, 11])
+@pytest.mark.parametrize("breaks_at", [2, 11])
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "gp"])
 def test_resumed_is_uninterrupted(
     sampler: str, breaks_at: int, database: str, prepare: Prepare, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -46,3 +47,11 @@ def test_a_pool_leaves_no_process_behind(setup: WorkerSetup, make_recipe: MakeRe
     assert gone(workers)
     started = [child.pid for child in psutil.Process().children(recursive=True) if child not in children]
     assert gone(started)
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(setup: WorkerSetup) -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        address = f"127.0.0.1:{reserved.getsockname()[1]}"
+        with pytest.raises(PoolError, match=rf"must answer at '{address}' \(`workers.address`\)"):
+            RayPool(setup, RayOptions(address=address))

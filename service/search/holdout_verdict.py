@@ -1,0 +1,47 @@
+"""The verdict of examples that the search did not see: front and landmarks, scored on what was held out."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from service.search.preparation import PreparedSearch
+from service.search.selection import front_of
+from service.studies import FinishedTrial, SearchStudy
+from workers.evaluation import Assignment
+from workers.worker_pools import WorkerPool
+
+
+class HoldoutVerdict:
+    """Scores what a person may choose from; a search picks the lucky ones, and only fresh examples tell by how much.
+
+    Args:
+        prepared: the search.
+        study: its study; scores go there.
+    """
+
+    def __init__(self, prepared: PreparedSearch, study: SearchStudy) -> None:
+        self._prepared = prepared
+        self._study = study
+
+    def waiting(self) -> list[FinishedTrial]:
+        """The trials of the front, and the landmarks, that lack a score on held-out examples."""
+        needed = set(self._prepared.holdout_measures)
+        if not needed:
+            return []
+        trials = [trial for trial in self._study.finished_trials() if trial.succeeded]
+        front = {trial.number for trial in front_of(trials)}
+        known = self._study.scores()
+        chosen = [trial for trial in trials if trial.landmark or trial.number in front]
+        return [trial for trial in chosen if not needed <= known.get(trial.number, {}).keys()]
+
+    def run(self, pool: WorkerPool) -> None:
+        """Score them all; a candidate that fails here keeps the scores of the search only."""
+        queue = deque(self.waiting())
+        while queue or pool.n_under_way:
+            while queue and pool.has_free_worker:
+                trial = queue.popleft()
+                recipe = self._prepared.recipe(trial.params)
+                pool.submit(trial.number, Assignment(recipe, self._prepared.holdout_measures))
+            finished = pool.next_finished()
+            if finished is not None and finished[1].succeeded:
+                self._study.add_scores(finished[0], finished[1].scores)
