@@ -68,7 +68,8 @@ def connect(url: str) -> Engine:
     from sqlalchemy.exc import SQLAlchemyError
 
     # TCP keepalives: a driver whose network is cut learns of it, and so does the server that holds its lock.
-    options = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": "paretomerge"}
+    keepalives = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+    options = {"connect_timeout": 10, "application_name": "paretomerge", **keepalives}
     engine = sqlalchemy.create_engine(url, connect_args=options, pool_pre_ping=True)
     try:
         with engine.begin() as connection:

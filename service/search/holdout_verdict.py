@@ -43,5 +43,6 @@ class HoldoutVerdict:
                 recipe = self._prepared.recipe(trial.params)
                 pool.submit(trial.number, Assignment(recipe, self._prepared.holdout_measures))
             finished = pool.next_finished()
-            if finished is not None and finished[1].succeeded:
+            # A ticket left from the search, whose trial another driver took over, has other measures.
+            if finished is not None and finished[1].scores.keys() >= set(self._prepared.holdout_measures):
                 self._study.add_scores(finished[0], finished[1].scores)

@@ -42,6 +42,10 @@ def select_trial(
     succeeded = [trial for trial in trials if trial.succeeded]
     if not succeeded:
         raise SelectionError("A merge is selected from finished trials, but none has succeeded yet.")
+    if number is not None and constraints:
+        raise SelectionError(
+            f"A trial is selected by number or by constraint, but got both: {number}, {constraints[0]}."
+        )
     if number is not None:
         return _by_number(trials, number)
     if not constraints:

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
+from optuna.exceptions import StorageInternalError
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
+from search_spaces.errors import DatabaseError
 from service.database.connection import connect, database_url, plain_url
 from service.search.holdout_verdict import HoldoutVerdict
 from service.search.preparation import PreparedSearch
@@ -55,7 +58,7 @@ def open_session(prepared: PreparedSearch) -> Iterator[SearchSession]:
     """Join the database and the study.
 
     Raises:
-        DatabaseError: the database is not there.
+        DatabaseError: the database is not there, or goes away; the study can be resumed when it is back.
         SpecificationError: the study exists, of another search.
     """
     url = database_url()
@@ -64,5 +67,11 @@ def open_session(prepared: PreparedSearch) -> Iterator[SearchSession]:
         with Driver(engine) as driver:
             study = SearchStudy(engine, driver, prepared.identity, prepared.plan())
             yield SearchSession(prepared, study, plain_url(url))
+    except (SQLAlchemyError, StorageInternalError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DatabaseError(
+            f"The study's database must stay reachable, but was lost: {reason} "
+            "What was stored is safe: run the same command when it is back."
+        ) from error
     finally:
         engine.dispose()

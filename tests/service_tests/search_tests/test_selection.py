@@ -77,3 +77,8 @@ def test_a_constraint_on_no_objective() -> None:
 def test_nothing_to_select_from(trials: list[FinishedTrial]) -> None:
     with pytest.raises(SelectionError, match="none has succeeded yet"):
         select_trial(trials, OBJECTIVES)
+
+
+def test_a_number_and_a_constraint_at_once_are_refused() -> None:
+    with pytest.raises(SelectionError, match=r"but got both: 1, alignment>=0"):
+        select_trial(TRIALS, OBJECTIVES, number=1, constraints=["alignment>=0"])
