@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from cmaes import CMA
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, RandomSampler
@@ -15,6 +14,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from service.samplers._base import Sampler, SearchShape
+
+if TYPE_CHECKING:
+    from cmaes import CMA
 
 # Hammoud et al. 2024, section 5.3: L = L_safety + 0.3 · L_expert.
 ALPHA = 0.3
@@ -60,6 +62,8 @@ class ScalarisedCmaSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Optuna's hook: one draw, marked with its generation."""
+        from cmaes import CMA  # with scipy: most of a second that other commands need not wait
+
         box = _Box(search_space)
         optimizer = CMA(
             mean=np.full(box.n_dims, _START),
