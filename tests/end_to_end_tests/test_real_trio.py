@@ -18,7 +18,7 @@ VARIABLE = "PARETOMERGE_REAL_TRIO"
 SETS = Path(__file__).parents[2] / "scripts" / "real_trio"
 # Of each split: a candidate over the whole sets takes a minute on two busy cores.
 N_EXAMPLES = 32
-TIMEOUT_S = 1800
+TIMEOUT_S = 3600
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S)]
 
