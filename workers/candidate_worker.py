@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -59,7 +59,7 @@ class WorkerSetup:
     dtype: str = "float32"
     device: str = "cpu"
     n_threads: int | None = None
-    max_batch_tokens: int = field(default=4096)
+    max_batch_tokens: int = 4096
 
 
 class CandidateWorker:

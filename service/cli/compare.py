@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from json import dumps
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -70,11 +68,10 @@ def _table(labels: list[str], scores: Any, compared: Any) -> Any:
 
 def _prompts(stored: Any) -> dict[str, list[str]]:
     """Measure → prompts, of the sets as they are now."""
-    from service.search import prepare_search
-    from service.specification import parse_specification
+    from service.search import prepare_stored
 
-    prepared = prepare_search(parse_specification(dumps(dict(stored.identity.specification)), Path("/")))
-    return {name: [example.prompt for example in measure.examples] for name, measure in prepared.measures.items()}
+    measures = prepare_stored(stored).measures
+    return {name: [example.prompt for example in measure.examples] for name, measure in measures.items()}
 
 
 def _show_largest(measure: str, comparison: Any, prompts: list[str] | None) -> None:

@@ -71,11 +71,13 @@ def _tell_before(holdout: Any) -> None:
 def _tell_holdout(scores: Any) -> None:
     from rich.table import Table
 
+    from service.search.preparation import HOLDOUT
+
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("on held-out examples")
     measures = list(next(iter(scores.values())))
     for measure in measures:
-        table.add_column(measure.removesuffix("@holdout"), justify="right")
+        table.add_column(measure.removesuffix(HOLDOUT), justify="right")
     for name, by_measure in scores.items():
         table.add_row(name, *(f"{by_measure[measure].value:.3f}" for measure in measures))
     results.print(table)

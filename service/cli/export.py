@@ -19,18 +19,15 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write a merge, load it again, check its scores, and give it its name."""
-    from json import dumps
-
     from service.database.connection import connect, database_url
     from service.exports import ExportRequest, export_merge
-    from service.search import prepare_search
+    from service.search import prepare_stored
     from service.search.selection import select_trial
-    from service.specification import parse_specification
     from service.studies import load_study
 
     stored = load_study(connect(database_url()), name)
     selected = select_trial(stored.trials, stored.identity.objectives, trial, where or ())
-    prepared = prepare_search(parse_specification(dumps(dict(stored.identity.specification)), Path("/")))
+    prepared = prepare_stored(stored)
     landmarks = tuple(t for t in stored.trials if t.landmark and t.succeeded)
     request = ExportRequest(prepared, selected, landmarks, to, max_shard_size)
     messages.print(f"Exporting {selected.label} of '{name}' to {to}")

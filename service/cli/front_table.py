@@ -55,7 +55,6 @@ def holdout_table(
     objectives: Sequence[str],
     scores: Mapping[int, Mapping[str, Score]],
     selected: FinishedTrial | None = None,
-    max_rows: int | None = None,
 ) -> Table | None:
     """The front and the landmarks on held-out examples, with the gap to what the search saw; None without any."""
     held_out = sorted({m for by_measure in scores.values() for m in by_measure if m.endswith(HOLDOUT)})
@@ -67,9 +66,8 @@ def holdout_table(
     table.add_column("on held-out examples")
     for name in names:
         table.add_column(f"{name} (gap)" if name in objectives else name, justify="right")
-    rows = shown if max_rows is None else _thinned(shown, selected, max_rows)
-    rows += [trial for trial in trials if trial.landmark and trial.number in scores and trial not in rows]
-    for trial in rows:
+    landmarks = [trial for trial in trials if trial.landmark and trial.number in scores and trial not in shown]
+    for trial in (*shown, *landmarks):
         chosen = selected is not None and trial.number == selected.number
         cells = [_holdout_cell(trial, name, objectives, scores[trial.number]) for name in names]
         table.add_row(trial.label, *cells, style="bold green" if chosen else "dim" if trial.landmark else "")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from service.search.preparation import HOLDOUT
 from service.studies import FinishedTrial
 from workers.evaluation import Score
 
 Holdout = Mapping[str, Mapping[str, Score]]  # candidate → measure → score
 
-REFUSAL, EXACT_MATCH = "refusal@holdout", "exact_match@holdout"
+REFUSAL, EXACT_MATCH = f"refusal{HOLDOUT}", f"exact_match{HOLDOUT}"
 
 
 def before_the_search(holdout: Holdout) -> Iterator[str]:

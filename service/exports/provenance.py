@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
-from service.search.preparation import PreparedSearch, file_digest
+from service.search.preparation import PreparedSearch
 from service.studies import FinishedTrial
 
 _PACKAGES = ("paretomerge", "torch", "transformers", "safetensors", "optuna", "numpy", "numba")
@@ -50,3 +52,9 @@ def _model_digests(prepared: PreparedSearch, name: str) -> dict[str, object]:
 def _set_digests(prepared: PreparedSearch) -> dict[str, str]:
     sections = (*prepared.specification.objectives.values(), *prepared.specification.report.values())
     return {path: file_digest(path) for path in dict.fromkeys(section.set for section in sections)}
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

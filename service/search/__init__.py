@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.search.preparation import PreparedSearch, prepare_search
+from service.search.preparation import PreparedSearch, prepare_search, prepare_stored
 from service.search.search_loop import SearchLoop, SearchProgress
 
-__all__ = ["PreparedSearch", "SearchLoop", "SearchProgress", "prepare_search"]
+__all__ = ["PreparedSearch", "SearchLoop", "SearchProgress", "prepare_search", "prepare_stored"]

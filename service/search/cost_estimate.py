@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from search_spaces.merge_recipe import BASE
@@ -79,12 +79,4 @@ def _measured(prepared: PreparedSearch, static: CostEstimate) -> CostEstimate:
         assignment = Assignment(prepared.space.landmarks()[-1].recipe, prepared.objectives)
         pool.evaluate(assignment)
         evaluation = pool.evaluate(assignment)
-    return CostEstimate(
-        static.n_groups,
-        static.n_dims,
-        static.candidate_bytes,
-        static.mapped_bytes,
-        start_s,
-        evaluation.make_s,
-        evaluation.score_s,
-    )
+    return replace(static, start_s=start_s, make_s=evaluation.make_s, score_s=evaluation.score_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces import BoundsRule, Landmark, MergeRecipe, SearchSpace, SpaceOptions
 from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.merge_recipe import BASE
-from service.specification import MeasureSection, Specification
+from service.specification import MeasureSection, Specification, parse_specification
 from workers.candidate_worker import Measure, WorkerSetup
 from workers.checkpoints.compatibility import check_compatible
 from workers.checkpoints.fingerprint import fingerprint
@@ -22,7 +23,7 @@ from workers.scorers import SCORERS
 
 if TYPE_CHECKING:
     from service.samplers import SearchShape, TrialSeededSampler
-    from service.studies import StudyIdentity, StudyPlan
+    from service.studies import StoredStudy, StudyIdentity, StudyPlan
     from workers.worker_pools import WorkerPool
 
 # Ends the name of a measure that is taken on held-out examples.
@@ -187,6 +188,16 @@ def prepare_search(specification: Specification) -> PreparedSearch:
     return PreparedSearch(specification, headers, space, _measures(specification))
 
 
+def prepare_stored(stored: StoredStudy) -> PreparedSearch:
+    """Prepare the search that a study was made by, from the models and sets as they are now.
+
+    Raises:
+        UserError: see `prepare_search`.
+    """
+    # Its paths are absolute already.
+    return prepare_search(parse_specification(json.dumps(dict(stored.identity.specification)), Path("/")))
+
+
 def _space_options(specification: Specification, base: CheckpointHeader) -> SpaceOptions:
     space = specification.space
     everywhere = BoundsRule(_bounds(space))
@@ -250,9 +261,3 @@ def _by_split(
 
 def _digest(examples: tuple[Example, ...]) -> str:
     return hashlib.sha256(repr(examples).encode()).hexdigest()
-
-
-def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Engine, text
 
 from service.studies.driver import lock_key
+from service.studies.study_storage import LOCK_STUDY
 
 # A living driver whose connection just broke has its lock back by then.
 _SECOND_LOOK_S = 1.0
@@ -26,7 +27,6 @@ _FIX_PARAMS = text(
 _FORGET_PARAMS = text("DELETE FROM trial_params WHERE trial_id = :trial")
 _RELEASE = text("DELETE FROM paretomerge_leases WHERE trial_id = :trial")
 _WAIT = text("UPDATE trials SET state = 'WAITING', datetime_start = NULL WHERE trial_id = :trial AND state = 'RUNNING'")
-_LOCK_STUDY = text("SELECT study_id FROM studies WHERE study_id = :study FOR UPDATE")
 
 
 def requeue_orphans(engine: Engine, study_id: int, driver: str, n_params: int) -> int:
@@ -48,7 +48,7 @@ def requeue_orphans(engine: Engine, study_id: int, driver: str, n_params: int) -
         return 0
     time.sleep(_SECOND_LOOK_S)
     with engine.begin() as connection:
-        connection.execute(_LOCK_STUDY, {"study": study_id})
+        connection.execute(LOCK_STUDY, {"study": study_id})
         orphans = _orphans_over(connection, study_id, driver)
         for trial_id in orphans:
             _requeue(connection, trial_id, n_params)

@@ -27,7 +27,7 @@ from workers.evaluation import Score
 
 _distribution_json = lru_cache(maxsize=None)(distribution_to_json)
 
-_LOCK_STUDY = text("SELECT study_id FROM studies WHERE study_id = :study FOR UPDATE")
+LOCK_STUDY = text("SELECT study_id FROM studies WHERE study_id = :study FOR UPDATE")
 _TALLY = text(
     "SELECT count(*), count(*) FILTER (WHERE state = 'WAITING'), count(*) FILTER (WHERE state = 'RUNNING')"
     " FROM trials WHERE study_id = :study"
@@ -152,7 +152,7 @@ class StudyStorage(_CachedStorage):
 
     def _check_budget(self, connection: Connection, study_id: int) -> int:
         """Lock the study against other asks; the number of its trials."""
-        connection.execute(_LOCK_STUDY, {"study": study_id})
+        connection.execute(LOCK_STUDY, {"study": study_id})
         n_trials, n_waiting, _ = connection.execute(_TALLY, {"study": study_id}).one()
         if self.budget is not None and n_trials - n_waiting >= self.budget:
             raise BudgetSpentError
@@ -225,7 +225,6 @@ class StudyStorage(_CachedStorage):
             if attributes:
                 texts = [json.dumps(value) for value in attributes.values()]
                 connection.execute(statement, {"trial": trial_id, "keys": list(attributes), "values": texts})
-
         write_scores(connection, trial_id, unwritten.scores)
 
     # ---- tell ----

@@ -19,9 +19,9 @@ from search_spaces.errors import (
     UserError,
 )
 from service.demo import FAMILY
+from service.exports.provenance import file_digest
 from service.samplers import SAMPLERS
 from service.search import PreparedSearch
-from service.search.preparation import file_digest
 from workers.scorers import SCORERS
 from workers.worker_pools import InProcessPool
 
