@@ -12,6 +12,8 @@
         ├── DatabaseError              (ConnectionError)
         ├── PoolError                  (RuntimeError) no worker could be started
         ├── CandidateError             (ArithmeticError) one candidate could not be made or scored
+        ├── GenerationError            (RuntimeError) a generator, guard or judge gives no answers
+        ├── SynthesisError             (RuntimeError) too few usable examples could be made
         └── ExportError                (OSError)
 
 A message says what must hold, what was given (with the key or name) and what to do.
@@ -82,6 +84,14 @@ class CandidateError(FailureError, ArithmeticError):
 
     def __str__(self) -> str:
         return str(self.args[1])
+
+
+class GenerationError(FailureError, RuntimeError):
+    """A generator, guard or judge gives no answers: it is down, refuses, or cannot be loaded."""
+
+
+class SynthesisError(FailureError, RuntimeError):
+    """Too few usable examples could be made; what was answered so far is kept."""
 
 
 class ExportError(FailureError, OSError):

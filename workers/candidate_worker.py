@@ -7,25 +7,24 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
 from search_spaces import MergeRecipe
-from search_spaces.errors import CandidateError, ExportError
+from search_spaces.errors import CandidateError, ExportError, GenerationError
 from search_spaces.merge_recipe import BASE
 from workers.evaluation import Assignment, Evaluation, FailureReason, Score
 from workers.example_set import Example
-from workers.scorers import SCORERS, Scorer
-
-if TYPE_CHECKING:
-    from workers.inference_engines.transformers_engine import TransformersEngine
+from workers.inference_engines import GenerationOptions, InferenceEngine
+from workers.inference_engines.opening import load_engine
+from workers.scorers import SCORERS, Scorer, ScorerOptions
 
 _T = TypeVar("_T")
 
 # Enough for a short answer to look at; scoring does not depend on it.
-MAX_NEW_TOKENS = 48
+_SHORT = GenerationOptions(max_new_tokens=48)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +33,17 @@ class Measure:
 
     Args:
         scorer: a name in `SCORERS`.
-        examples: the set.
+        examples: the set; empty for a scorer that brings its own.
+        options: of the scorer; None takes its defaults.
     """
 
     scorer: str
     examples: tuple[Example, ...]
+    options: ScorerOptions | None = None
+
+    def over(self, engine: InferenceEngine) -> Scorer:
+        """The scorer, prepared for an engine."""
+        return SCORERS[self.scorer](self.examples, engine, self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,11 @@ class WorkerSetup:
     n_threads: int | None = None
     max_batch_tokens: int = 4096
 
+    @property
+    def worker_class(self) -> type[CandidateWorker]:
+        """What it sets up."""
+        return CandidateWorker
+
 
 class CandidateWorker:
     """Makes and scores candidates, one at a time.
@@ -77,27 +87,31 @@ class CandidateWorker:
         from workers.live_candidate import LiveCandidate
 
         self.setup = setup
-        _limit_threads(setup.n_threads)
+        limit_threads(setup.n_threads)
         # First: what is no checkpoint is refused before transformers looks at it.
         checkpoints = {name: MappedCheckpoint(folder) for name, folder in setup.models.items()}
-        model, tokenizer = _load(setup)
-        self.candidate = LiveCandidate(model, checkpoints)
-        self.engine = _engine(model, tokenizer, setup)
+        self.engine = load_engine(setup.models[BASE], setup.dtype, setup.device, setup.max_batch_tokens)
+        self.candidate = LiveCandidate(self.engine.model, checkpoints)
         self.scorer = cache(self._prepare)
 
     def _prepare(self, measure: str) -> Scorer:
-        given = self.setup.measures[measure]
-        return SCORERS[given.scorer](given.examples, self.engine)
+        return self.setup.measures[measure].over(self.engine)
 
     def evaluate(self, assignment: Assignment) -> Evaluation:
-        """Make the candidate and score it; a candidate that fails is data, not an exception."""
+        """Make the candidate and score it; a candidate that fails is data, not an exception.
+
+        Raises:
+            GenerationError: a guard or judge gives no answers, which is not the candidate's fault.
+        """
         try:
             make_s, _ = _timed(lambda: self.candidate.make(assignment.recipe))
             score_s, scores = _timed(lambda: {name: self.scorer(name).score() for name in assignment.measures})
             _check_finite(scores)
-            answers = self.engine.generate(assignment.prompts, MAX_NEW_TOKENS) if assignment.prompts else []
+            answers = self.engine.generate(assignment.prompts, _SHORT) if assignment.prompts else []
         except CandidateError as error:
             return Evaluation(failure=FailureReason(error.reason), message=str(error))
+        except GenerationError:
+            raise
         except (MemoryError, RuntimeError) as error:
             return _out_of_memory(error)
         return Evaluation(scores=scores, make_s=make_s, score_s=score_s, answers=tuple(answers))
@@ -123,13 +137,12 @@ class CandidateWorker:
 
     def score_saved(self, folder: Path, measures: tuple[str, ...]) -> dict[str, Score]:
         """Load a saved model by itself and score it; the live candidate stays as it is."""
-        model, tokenizer = _load(replace(self.setup, models={BASE: str(folder)}, dtype="auto"))
-        engine = _engine(model, tokenizer, self.setup)
-        given = {name: self.setup.measures[name] for name in measures}
-        return {name: SCORERS[measure.scorer](measure.examples, engine).score() for name, measure in given.items()}
+        engine = load_engine(str(folder), "auto", self.setup.device, self.setup.max_batch_tokens)
+        return {name: self.setup.measures[name].over(engine).score() for name in measures}
 
 
-def _limit_threads(n_threads: int | None) -> None:
+def limit_threads(n_threads: int | None) -> None:
+    """Let torch and the fused loops use so many threads in this process; None leaves their own choice."""
     import torch
 
     if n_threads:
@@ -138,28 +151,6 @@ def _limit_threads(n_threads: int | None) -> None:
         # Once it has started them, it refuses to compile under another number.
         if "numba" not in sys.modules:
             os.environ.setdefault("NUMBA_NUM_THREADS", str(n_threads))
-
-
-def _load(setup: WorkerSetup) -> tuple[Any, Any]:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    base = setup.models[BASE]
-    dtype = "auto" if setup.dtype == "auto" else getattr(torch, setup.dtype)
-    # Never code from a model folder, never the network.
-    options = {"local_files_only": True, "trust_remote_code": False}
-    tokenizer = AutoTokenizer.from_pretrained(base, **options)
-    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True, **options)
-    return model.to(setup.device).eval().requires_grad_(False), tokenizer
-
-
-def _engine(model: Any, tokenizer: Any, setup: WorkerSetup) -> TransformersEngine:
-    from workers.inference_engines.transformers_engine import TransformersEngine
-
-    return TransformersEngine(model, tokenizer, setup.max_batch_tokens)
 
 
 def _timed(work: Callable[[], _T]) -> tuple[float, _T]:

@@ -13,6 +13,7 @@ from search_spaces.errors import ExampleSetError
 
 SPLITS = ("search", "holdout")
 _TEXTS = ("prompt", "answer", "rejected")
+_ABSENT = ("", (), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,16 @@ class Example:
         answer: what the model should say.
         rejected: what the model must not say; "" where none is given.
         split: `search` (the search sees it) or `holdout` (only the final verdict does).
+        choices: answers to choose from; none where there is no choice.
+        label: the position of the right one among `choices`.
     """
 
     prompt: str
     answer: str = ""
     rejected: str = ""
     split: str = "search"
+    choices: tuple[str, ...] = ()
+    label: int | None = None
 
 
 def read_examples(path: str | Path) -> tuple[Example, ...]:
@@ -67,7 +72,7 @@ def check_fields(examples: Iterable[Example], fields: Iterable[str], path: str |
     Raises:
         ExampleSetError: naming the field and how many examples lack it.
     """
-    missing = Counter(field for example in examples for field in fields if not getattr(example, field))
+    missing = Counter(field for example in examples for field in fields if getattr(example, field) in _ABSENT)
     for field, count in missing.items():
         raise ExampleSetError(
             f"The scorer '{scorer}' needs `{field}` in every example, but '{path}' lacks it in {count}. "
@@ -89,4 +94,21 @@ def _parse(line: str, place: str) -> Example:
     split = row.get("split", "search")
     if split not in SPLITS:
         raise ExampleSetError(f"`split` must be one of {', '.join(SPLITS)}, but {place} gives {split!r}.")
-    return Example(**fields, split=split)
+    return Example(**fields, split=split, **_choices(row, place))
+
+
+def _choices(row: dict[str, Any], place: str) -> dict[str, Any]:
+    choices, label = row.get("choices"), row.get("label")
+    if choices is None:
+        return {}
+    if not isinstance(choices, list) or len(choices) < 2 or not all(isinstance(c, str) and c for c in choices):
+        raise ExampleSetError(f"`choices` must be a list of at least two texts, but {place} gives {choices!r}.")
+    if isinstance(label, str) and label in choices:
+        label = choices.index(label)
+    # A bool is an int to Python.
+    if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < len(choices):
+        raise ExampleSetError(
+            f"`label` must be one of the `choices` or its position, 0 to {len(choices) - 1}, "
+            f"but {place} gives {label!r}."
+        )
+    return {"choices": tuple(choices), "label": label}

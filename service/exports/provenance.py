@@ -51,7 +51,7 @@ def _model_digests(prepared: PreparedSearch, name: str) -> dict[str, object]:
 
 def _set_digests(prepared: PreparedSearch) -> dict[str, str]:
     sections = (*prepared.specification.objectives.values(), *prepared.specification.report.values())
-    return {path: file_digest(path) for path in dict.fromkeys(section.set for section in sections)}
+    return {path: file_digest(path) for path in dict.fromkeys(section.set for section in sections) if path}
 
 
 def file_digest(path: str | Path) -> str:

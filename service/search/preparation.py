@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from workers.checkpoints.compatibility import check_compatible
 from workers.checkpoints.fingerprint import fingerprint
 from workers.checkpoints.header import CheckpointHeader, read_header
 from workers.example_set import Example, check_fields, of_split, read_examples
-from workers.scorers import SCORERS
+from workers.scorers import SCORERS, Scorer, ScorerOptions, read_options
 
 if TYPE_CHECKING:
     from service.samplers import SearchShape, TrialSeededSampler
@@ -119,7 +119,7 @@ class PreparedSearch:
         fixed["workers.dtype"] = self.space.options.dtype
         for name in self.objectives:
             measure = self.measures[name]
-            fixed[f"objectives.{name}"] = [measure.scorer, _digest(measure.examples)]
+            fixed[f"objectives.{name}"] = [measure.scorer, _digest(measure.examples), _plain(measure.options)]
         return StudyIdentity(self.specification.name, self.objectives, fixed, specification)
 
     def plan(self) -> StudyPlan:
@@ -232,32 +232,52 @@ def _dtype(specification: Specification, base: CheckpointHeader) -> str:
 
 
 def _measures(specification: Specification) -> dict[str, Measure]:
-    sections = {**specification.objectives, **specification.report}
-    sets = {section.set: read_examples(section.set) for section in sections.values()}
+    sections = {f"objectives.{name}": section for name, section in specification.objectives.items()}
+    sections |= {f"report.{name}": section for name, section in specification.report.items()}
+    read = cache(read_examples)
     measures = {}
-    for name, section in sections.items():
-        for split, examples in _by_split(name, section, sets[section.set], name in specification.objectives).items():
-            measures[split] = Measure(section.scorer, examples)
+    for key, section in sections.items():
+        scorer = _scorer(key, section)
+        options = read_options(scorer, section.options, f"{key}.options")
+        parts = {"": ()} if section.set is None else _by_split(key, section.set, read(section.set), scorer)
+        for suffix, examples in parts.items():
+            measures[key.partition(".")[2] + suffix] = Measure(section.scorer, examples, options)
     return measures
 
 
-def _by_split(
-    name: str, section: MeasureSection, examples: tuple[Example, ...], is_objective: bool
-) -> dict[str, tuple[Example, ...]]:
+def _scorer(key: str, section: MeasureSection) -> type[Scorer]:
     if section.scorer not in SCORERS:
-        key = "objectives" if is_objective else "report"
+        raise SpecificationError(f"`{key}.scorer` must be one of {', '.join(SCORERS)}, but got '{section.scorer}'.")
+    scorer = SCORERS[section.scorer]
+    if scorer.brings_examples == (section.set is not None):
+        said = "brings its own examples: leave `set` out" if scorer.brings_examples else "needs one"
+        raise SpecificationError(f"`{key}.set`: the scorer '{section.scorer}' {said}.")
+    if scorer.brings_examples and key.startswith("report"):
         raise SpecificationError(
-            f"`{key}.{name}.scorer` must be one of {', '.join(SCORERS)}, but got '{section.scorer}'."
+            f"`{key}.scorer`: a report is scored on held-out examples, but '{section.scorer}' does not split its own. "
+            "Use `paretomerge evaluate` on the merge in its place."
         )
-    check_fields(examples, SCORERS[section.scorer].required_fields, section.set, section.scorer)
+    return scorer
+
+
+def _by_split(
+    key: str, path: str, examples: tuple[Example, ...], scorer: type[Scorer]
+) -> dict[str, tuple[Example, ...]]:
+    """Suffix of the measure's name → examples."""
+    check_fields(examples, scorer.required_fields, path, scorer.name)
     searched, held_out = of_split(examples, "search"), of_split(examples, "holdout")
+    is_objective = key.startswith("objectives")
     if is_objective and not searched:
-        raise SpecificationError(f"`objectives.{name}.set` must hold examples of split `search`, but all are held out.")
+        raise SpecificationError(f"`{key}.set` must hold examples of split `search`, but all are held out.")
     if not is_objective and not held_out:
-        raise SpecificationError(f"`report.{name}.set` must hold examples of split `holdout`, but none is held out.")
-    found = {name: searched} if is_objective else {}
-    return found | ({f"{name}{HOLDOUT}": held_out} if held_out else {})
+        raise SpecificationError(f"`{key}.set` must hold examples of split `holdout`, but none is held out.")
+    found = {"": searched} if is_objective else {}
+    return found | ({HOLDOUT: held_out} if held_out else {})
 
 
 def _digest(examples: tuple[Example, ...]) -> str:
     return hashlib.sha256(repr(examples).encode()).hexdigest()
+
+
+def _plain(options: ScorerOptions | None) -> Any:
+    return json.loads(json.dumps(asdict(options))) if options is not None else {}

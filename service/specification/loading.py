@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -80,9 +81,21 @@ def _with_absolute_paths(specification: Specification, folder: Path) -> Specific
     models = values["models"]
     models["base"] = str(folder / models["base"])
     models["experts"] = {name: str(folder / path) for name, path in models["experts"].items()}
-    for measure in (*values["objectives"].values(), *values["report"].values()):
-        measure["set"] = str(folder / measure["set"])
+    for section in ("objectives", "report"):
+        for name, measure in values[section].items():
+            if measure["set"] is not None:
+                measure["set"] = str(folder / measure["set"])
+            measure["options"] = _absolute_options(measure, folder, f"{section}.{name}.options")
     return Specification.model_validate_json(json.dumps(values))
+
+
+def _absolute_options(measure: dict[str, Any], folder: Path, key: str) -> dict[str, Any]:
+    from workers.scorers import SCORERS, read_options
+
+    scorer = SCORERS.get(measure["scorer"])
+    if scorer is None:
+        return dict(measure["options"])  # refused with the scorer's name, where the names are known
+    return asdict(read_options(scorer, measure["options"], key).seen_from(folder))
 
 
 def _where(error: yaml.YAMLError) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
@@ -56,10 +56,11 @@ class SpaceSection(_Section):
 
 
 class MeasureSection(_Section):
-    """A scorer over a set."""
+    """A scorer over a set; one that brings its own examples needs none."""
 
-    set: Text
+    set: Text | None = None
     scorer: Text
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class SearchSection(_Section):

@@ -1,10 +1,12 @@
-"""The contract of an inference engine."""
+"""The contracts of inference: who writes text, and who also tells likelihoods."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from workers.inference_engines.conversation import GenerationOptions, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +40,43 @@ class AnswerLikelihood:
         return self.total / self.n_tokens
 
 
-class InferenceEngine(ABC):
-    """Reads the weights of the live candidate as they are at the moment of the call."""
+class TextGenerator(ABC):
+    """Whatever answers: a model in memory, or an endpoint."""
 
     @abstractmethod
-    def tokenize(self, prompt: str, answer: str) -> TokenizedPair:
-        """A conversation of one turn, through the tokenizer's chat template."""
+    def generate(self, prompts: Sequence[Prompt], options: GenerationOptions) -> list[str]:
+        """Answers, without special tokens, in the order of `prompts`.
+
+        Raises:
+            GenerationError: no answer can be had; what was asked can be asked again.
+        """
+
+
+class InferenceEngine(TextGenerator):
+    """A model whose tokens can be looked at; reads the weights as they are at the moment of the call.
+
+    Attributes:
+        device: torch's name of where it computes; models that help a scorer belong there too.
+        max_tokens: the longest sequence that the model takes.
+        end_id: the token that ends an answer.
+    """
+
+    device: str
+    max_tokens: int
+    end_id: int
+
+    @abstractmethod
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Token ids of a plain text: no chat template, no special tokens added."""
+
+    @abstractmethod
+    def tokenize(self, prompt: Prompt, answer: str) -> TokenizedPair:
+        """A prompt through the tokenizer's chat template, and an answer with its end token."""
 
     @abstractmethod
     def answer_likelihoods(self, pairs: Sequence[TokenizedPair]) -> list[AnswerLikelihood]:
         """The likelihood of each answer after its prompt, in the order of `pairs`."""
 
     @abstractmethod
-    def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-        """Greedy answers, without special tokens, in the order of `prompts`."""
+    def complete(self, prompts: Sequence[tuple[int, ...]], options: GenerationOptions) -> list[str]:
+        """What follows on token ids, without special tokens, in the order of `prompts`."""

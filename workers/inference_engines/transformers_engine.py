@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from workers.inference_engines._base import AnswerLikelihood, InferenceEngine, TokenizedPair
 from workers.inference_engines.batching import length_sorted_batches
+from workers.inference_engines.conversation import GenerationOptions, Prompt, conversation_of
 
 # Logits are float32 and as wide as the vocabulary: 4096 tokens of 128 k entries are 2 GiB. Only answers' are kept.
 MAX_BATCH_TOKENS = 4096
@@ -31,21 +33,21 @@ class TransformersEngine(InferenceEngine):
         self.model = model
         self.tokenizer = tokenizer
         self.max_batch_tokens = max_batch_tokens
-        self._end_id = _end_token(model, tokenizer)
-        self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self._end_id
+        self.device = str(model.device)
+        self.max_tokens = int(model.config.max_position_embeddings)
+        self.end_id = _end_token(model, tokenizer)
+        self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
 
-    def tokenize(self, prompt: str, answer: str) -> TokenizedPair:
-        """See `InferenceEngine.tokenize`; the answer's tokens are those that generation would write."""
-        return TokenizedPair(self._prompt_ids(prompt), (*self._ids(answer), self._end_id))
-
-    def _prompt_ids(self, prompt: str) -> tuple[int, ...]:
-        if not self.tokenizer.chat_template:
-            return self._ids(prompt)
-        turn = [{"role": "user", "content": prompt}]
-        return self._ids(self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
-
-    def _ids(self, text: str) -> tuple[int, ...]:
+    def encode(self, text: str) -> tuple[int, ...]:
+        """See `InferenceEngine.encode`."""
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def tokenize(self, prompt: Prompt, answer: str) -> TokenizedPair:
+        """See `InferenceEngine.tokenize`; the answer's tokens are those that generation would write."""
+        return TokenizedPair(self._prompt_ids(prompt), (*self.encode(answer), self.end_id))
+
+    def _prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
+        return self.encode(render(self.tokenizer, prompt))
 
     @torch.inference_mode()
     def answer_likelihoods(self, pairs: Sequence[TokenizedPair]) -> list[AnswerLikelihood]:
@@ -69,17 +71,22 @@ class TransformersEngine(InferenceEngine):
         offset = width - kept + 1
         return [_likelihood(chosen[i], greedy[i], pair, offset) for i, pair in enumerate(pairs)]
 
+    def generate(self, prompts: Sequence[Prompt], options: GenerationOptions) -> list[str]:
+        """See `TextGenerator.generate`."""
+        return self.complete([self._prompt_ids(prompt) for prompt in prompts], options)
+
     @torch.inference_mode()
-    def generate(self, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-        """See `InferenceEngine.generate`."""
-        ids = [self._prompt_ids(prompt) for prompt in prompts]
+    def complete(self, prompts: Sequence[tuple[int, ...]], options: GenerationOptions) -> list[str]:
+        """See `InferenceEngine.complete`."""
         found: dict[int, str] = {}
         # Room for what is written, too.
-        for batch in length_sorted_batches([len(i) + max_new_tokens for i in ids], self.max_batch_tokens):
-            found.update(zip(batch, self._decode([ids[i] for i in batch], max_new_tokens), strict=True))
+        lengths = [len(prompt) + options.max_new_tokens for prompt in prompts]
+        with _seeded(options, self.model.device):
+            for batch in length_sorted_batches(lengths, self.max_batch_tokens):
+                found.update(zip(batch, self._decode([prompts[i] for i in batch], options), strict=True))
         return [found[i] for i in range(len(prompts))]
 
-    def _decode(self, prompts: list[tuple[int, ...]], max_new_tokens: int) -> list[str]:
+    def _decode(self, prompts: list[tuple[int, ...]], options: GenerationOptions) -> list[str]:
         width = max(map(len, prompts))
         padding = [width - len(prompt) for prompt in prompts]
         tokens = torch.tensor([[self._pad_id] * n + list(p) for n, p in zip(padding, prompts, strict=True)])
@@ -87,16 +94,50 @@ class TransformersEngine(InferenceEngine):
         written = self.model.generate(
             input_ids=tokens.to(self.model.device),
             attention_mask=mask.to(self.model.device),
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-            # Chat models' generation configurations set it, and then greedy decoding is not the arg max.
+            max_new_tokens=options.max_new_tokens,
+            # Chat models' generation configurations set these, and then the answer is another one.
             repetition_penalty=1.0,
-            eos_token_id=self._end_id,
+            num_beams=1,
+            eos_token_id=self.end_id,
             pad_token_id=self._pad_id,
+            **_sampling(options),
+            **({"stop_strings": list(options.stop), "tokenizer": self.tokenizer} if options.stop else {}),
         )
         texts: list[str] = self.tokenizer.batch_decode(written[:, width:], skip_special_tokens=True)
-        return texts
+        return [cut_at(text, options.stop) for text in texts]
+
+
+def render(tokenizer: Any, prompt: Prompt) -> str:
+    """A prompt as the model reads it: through the chat template, or as it stands where there is none."""
+    if not tokenizer.chat_template:
+        return prompt if isinstance(prompt, str) else "\n\n".join(message.content for message in prompt)
+    turns = [{"role": message.role, "content": message.content} for message in conversation_of(prompt)]
+    text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    return text
+
+
+def cut_at(text: str, stop: Sequence[str]) -> str:
+    """A text up to the first of the stops."""
+    ends = [text.index(mark) for mark in stop if mark in text]
+    return text[: min(ends)] if ends else text
+
+
+def _sampling(options: GenerationOptions) -> dict[str, Any]:
+    if not options.temperature:
+        return {"do_sample": False}
+    # All tokens stay possible: a model's own top-k and top-p would be of another distribution.
+    return {"do_sample": True, "temperature": options.temperature, "top_k": 0, "top_p": 1.0}
+
+
+@contextmanager
+def _seeded(options: GenerationOptions, device: torch.device) -> Iterator[None]:
+    """Random numbers of a seed for sampling; torch's own go on afterwards as if nothing had been drawn."""
+    if not options.temperature:
+        yield
+        return
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(options.seed)
+        yield
 
 
 def _likelihood(chosen: Tensor, greedy: Tensor, pair: TokenizedPair, offset: int) -> AnswerLikelihood:

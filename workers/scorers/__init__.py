@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from workers.scorers._base import Scorer
+from workers.scorers._base import Scorer, ScorerOptions
 from workers.scorers.answer_likelihood import AnswerLikelihoodScorer
 from workers.scorers.exact_match import ExactMatch
+from workers.scorers.reading_options import read_options
 from workers.scorers.refusal import Refusal
 from workers.scorers.refusal_margin import RefusalMargin
 
@@ -15,4 +16,13 @@ _SCORERS: tuple[type[Scorer], ...] = (AnswerLikelihoodScorer, ExactMatch, Refusa
 
 SCORERS: Mapping[str, type[Scorer]] = MappingProxyType({scorer.name: scorer for scorer in _SCORERS})
 
-__all__ = ["SCORERS", "AnswerLikelihoodScorer", "ExactMatch", "Refusal", "RefusalMargin", "Scorer"]
+__all__ = [
+    "SCORERS",
+    "AnswerLikelihoodScorer",
+    "ExactMatch",
+    "Refusal",
+    "RefusalMargin",
+    "Scorer",
+    "ScorerOptions",
+    "read_options",
+]

@@ -4,27 +4,58 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from workers.evaluation import Score
 from workers.example_set import Example
 from workers.inference_engines import InferenceEngine
 
 
+@dataclass(frozen=True)
+class ScorerOptions:
+    """What a specification may say of a scorer under `options`; each scorer with options derives its own.
+
+    Fields are plain JSON values, checked in `__post_init__` by `SpecificationError`s that name the field.
+    """
+
+    # Read by pydantic, which fills them in from the specification.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def seen_from(self, folder: Path) -> Self:
+        """The same with absolute paths, for options that hold paths."""
+        return self
+
+
 class Scorer(ABC):
     """A measure over one set; what does not depend on the weights is done once, when it is made.
 
+    Class attributes:
+        name: in a specification.
+        required_fields: of `Example`, that every example must have.
+        differentiable: whether a gradient of it exists.
+        options_type: what may be said of it.
+        brings_examples: it has examples of its own, and a specification names no set.
+
     Args:
-        examples: at least one.
+        examples: at least one, unless it brings its own.
         engine: over the live candidate.
+        options: of `options_type`; None takes its defaults.
     """
 
     name: ClassVar[str]
     required_fields: ClassVar[tuple[str, ...]]
     differentiable: ClassVar[bool] = False
+    options_type: ClassVar[type[ScorerOptions]] = ScorerOptions
+    brings_examples: ClassVar[bool] = False
 
-    def __init__(self, examples: Sequence[Example], engine: InferenceEngine) -> None:
+    def __init__(
+        self, examples: Sequence[Example], engine: InferenceEngine, options: ScorerOptions | None = None
+    ) -> None:
         self.engine = engine
+        # Of `options_type`, which only the scorer itself knows more of.
+        self.options: Any = options if options is not None else self.options_type()
         self.prepare(examples)
 
     @abstractmethod

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workers.example_set import Example
+from workers.inference_engines import GenerationOptions
 from workers.scorers._base import Scorer
 
 # Long enough for an opening; a refusal is decided by its first words.
-_MAX_NEW_TOKENS = 16
+_OPENING = GenerationOptions(max_new_tokens=16)
 
 # How assistants begin to refuse, lower case, straight apostrophes.
 REFUSAL_OPENINGS = (
@@ -61,4 +62,4 @@ class Refusal(Scorer):
 
     def per_example(self) -> list[float]:
         """See `Scorer.per_example`."""
-        return [float(is_refusal(answer)) for answer in self.engine.generate(self.prompts, _MAX_NEW_TOKENS)]
+        return [float(is_refusal(answer)) for answer in self.engine.generate(self.prompts, _OPENING)]

@@ -8,14 +8,20 @@ from types import TracebackType
 from typing import Self
 
 from search_spaces import MergeRecipe
+from workers.candidate_worker import WorkerSetup
 from workers.evaluation import Assignment, Evaluation, Score
+from workers.text_worker import TextTask, TextWorkerSetup
+
+# What workers can be asked, by the kind of worker that their setup makes of them.
+Task = Assignment | TextTask
+Setup = WorkerSetup | TextWorkerSetup
 
 
 class WorkerPool(ABC):
-    """Workers that evaluate candidates; a context manager, which releases them.
+    """Workers that evaluate candidates, or that answer; a context manager, which releases them.
 
-    A ticket is the caller's number for an assignment, such as its trial's. Whatever happens to a
-    worker, every submitted ticket comes back exactly once.
+    A ticket is the caller's number for a task, such as its trial's. Whatever happens to a worker,
+    every submitted ticket comes back exactly once.
     """
 
     @property
@@ -34,8 +40,8 @@ class WorkerPool(ABC):
         return self.n_under_way < self.n_workers
 
     @abstractmethod
-    def submit(self, ticket: int, assignment: Assignment) -> None:
-        """Hand an assignment to a free worker.
+    def submit(self, ticket: int, task: Task) -> None:
+        """Hand a task to a free worker.
 
         Raises:
             PoolError: no worker is free.
@@ -53,6 +59,7 @@ class WorkerPool(ABC):
 
         Raises:
             PoolError: lost workers cannot be replaced.
+            CheckpointError, GenerationError: of a generator, guard or judge; no other task would fare better.
         """
 
     @abstractmethod
@@ -67,9 +74,9 @@ class WorkerPool(ABC):
     def close(self) -> None:
         """Release the workers; nothing that is under way comes back."""
 
-    def evaluate(self, assignment: Assignment) -> Evaluation:
+    def evaluate(self, task: Task) -> Evaluation:
         """Submit to an idle pool and wait."""
-        self.submit(-1, assignment)
+        self.submit(-1, task)
         finished = self.next_finished()
         assert finished is not None  # nothing else is under way, and every ticket comes back
         return finished[1]

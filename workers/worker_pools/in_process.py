@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from search_spaces import MergeRecipe
 from search_spaces.errors import PoolError
-from workers.candidate_worker import CandidateWorker, WorkerSetup
-from workers.evaluation import Assignment, Evaluation, Score
-from workers.worker_pools._base import WorkerPool
+from workers.evaluation import Evaluation, Score
+from workers.worker_pools._base import Setup, Task, WorkerPool
 
 
 class InProcessPool(WorkerPool):
@@ -21,9 +21,10 @@ class InProcessPool(WorkerPool):
         CheckpointError: a model cannot be read.
     """
 
-    def __init__(self, setup: WorkerSetup) -> None:
-        self._worker = CandidateWorker(setup)
-        self._waiting: tuple[int, Assignment] | None = None
+    def __init__(self, setup: Setup) -> None:
+        # Only a candidate worker saves; who asks a text worker to is told so by Python.
+        self._worker: Any = setup.worker_class(setup)  # type: ignore[arg-type]
+        self._waiting: tuple[int, Task] | None = None
 
     @property
     def n_workers(self) -> int:
@@ -35,19 +36,19 @@ class InProcessPool(WorkerPool):
         """See `WorkerPool.n_under_way`."""
         return int(self._waiting is not None)
 
-    def submit(self, ticket: int, assignment: Assignment) -> None:
+    def submit(self, ticket: int, task: Task) -> None:
         """See `WorkerPool.submit`."""
         if not self.has_free_worker:
             raise PoolError("A candidate is submitted to a free worker only, but the one worker is busy.")
-        self._waiting = (ticket, assignment)
+        self._waiting = (ticket, task)
 
     def next_finished(self, timeout_s: float | None = None) -> tuple[int, Evaluation] | None:
         """See `WorkerPool.next_finished`; an evaluation that has begun is not cut off by the time."""
         if self._waiting is None:
             return None
-        ticket, assignment = self._waiting
+        ticket, task = self._waiting
         self._waiting = None
-        return ticket, self._worker.evaluate(assignment)
+        return ticket, self._worker.evaluate(task)
 
     def save(self, recipe: MergeRecipe, folder: Path, max_shard_size: str) -> None:
         """See `WorkerPool.save`."""
@@ -55,7 +56,8 @@ class InProcessPool(WorkerPool):
 
     def score_saved(self, folder: Path, measures: tuple[str, ...]) -> dict[str, Score]:
         """See `WorkerPool.score_saved`."""
-        return self._worker.score_saved(folder, measures)
+        scores: dict[str, Score] = self._worker.score_saved(folder, measures)
+        return scores
 
     def close(self) -> None:
         """See `WorkerPool.close`."""

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import MergeRecipe
-from search_spaces.errors import ParetomergeError, PoolError
-from workers.candidate_worker import CandidateWorker, WorkerSetup
-from workers.evaluation import Assignment, Evaluation, FailureReason, Score
-from workers.worker_pools._base import WorkerPool
+from search_spaces.errors import CheckpointError, GenerationError, ParetomergeError, PoolError
+from workers.evaluation import Evaluation, FailureReason, Score
+from workers.worker_pools._base import Setup, Task, WorkerPool
 
 # A candidate that takes three workers with it is the cause, not the victim.
 MAX_ATTEMPTS = 3
@@ -58,10 +57,10 @@ class _Worker:
 
 @dataclass(slots=True)
 class _Run:
-    """One attempt at an assignment; `started` when its worker was first seen to be loaded."""
+    """One attempt at a task; `started` when its worker was first seen to be loaded."""
 
     ticket: int
-    assignment: Assignment
+    task: Task
     worker: _Worker
     attempt: int
     started: float | None = None
@@ -78,12 +77,12 @@ class RayPool(WorkerPool):
         PoolError: Ray or the workers cannot be started.
     """
 
-    def __init__(self, setup: WorkerSetup, options: RayOptions) -> None:
+    def __init__(self, setup: Setup, options: RayOptions) -> None:
         self._ray = _connect(options)
         _check_gpus(self._ray, options)
         self._options = options
         self._setup = self._ray.put(setup)
-        self._actor_class = self._ray.remote(CandidateWorker).options(
+        self._actor_class = self._ray.remote(setup.worker_class).options(
             num_cpus=options.cpus_per_worker, num_gpus=options.gpus_per_worker, max_restarts=0
         )
         self._under_way: dict[Any, _Run] = {}
@@ -112,16 +111,16 @@ class RayPool(WorkerPool):
         found: list[int] = self._ray.get([worker.process_id for worker in self._idle])
         return found
 
-    def submit(self, ticket: int, assignment: Assignment) -> None:
+    def submit(self, ticket: int, task: Task) -> None:
         """See `WorkerPool.submit`."""
         if not self._idle:
             raise PoolError(f"A candidate is submitted to a free worker only, but all {self.n_workers} are busy.")
-        self._run(ticket, assignment, attempt=1)
+        self._run(ticket, task, attempt=1)
 
-    def _run(self, ticket: int, assignment: Assignment, attempt: int) -> None:
+    def _run(self, ticket: int, task: Task, attempt: int) -> None:
         worker = self._idle.pop(0)
-        reference = worker.actor.evaluate.remote(assignment)
-        self._under_way[reference] = _Run(ticket, assignment, worker, attempt)
+        reference = worker.actor.evaluate.remote(task)
+        self._under_way[reference] = _Run(ticket, task, worker, attempt)
 
     def next_finished(self, timeout_s: float | None = None) -> tuple[int, Evaluation] | None:
         """See `WorkerPool.next_finished`."""
@@ -147,6 +146,8 @@ class RayPool(WorkerPool):
             evaluation: Evaluation = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
             self._idle.append(run.worker)
+            if isinstance(error.cause, CheckpointError | GenerationError):
+                raise error.cause from None
             return run.ticket, Evaluation(failure=FailureReason.INTERNAL_ERROR, message=str(error))
         except self._ray.exceptions.RayError as error:  # its process, its node, or the way to them
             return self._replace(run, error)
@@ -159,7 +160,7 @@ class RayPool(WorkerPool):
         if run.attempt == MAX_ATTEMPTS:
             message = f"The candidate took {MAX_ATTEMPTS} workers with it: {_last_line(error)}"
             return run.ticket, Evaluation(failure=FailureReason.WORKER_LOST, message=message)
-        self._run(run.ticket, run.assignment, run.attempt + 1)
+        self._run(run.ticket, run.task, run.attempt + 1)
         return None
 
     def _cut_off_late(self) -> tuple[int, Evaluation] | None:

@@ -16,6 +16,7 @@ from service.search import PreparedSearch, prepare_search
 from service.specification import load_specification
 from workers.evaluation import Assignment, Evaluation, FailureReason, Score
 from workers.worker_pools import WorkerPool
+from workers.worker_pools._base import Task
 
 
 class CoefficientPool(WorkerPool):
@@ -43,10 +44,11 @@ class CoefficientPool(WorkerPool):
     def n_under_way(self) -> int:
         return len(self._under_way)
 
-    def submit(self, ticket: int, assignment: Assignment) -> None:
+    def submit(self, ticket: int, task: Task) -> None:
         assert self.has_free_worker
+        assert isinstance(task, Assignment)
         self.submitted.append(ticket)
-        self._under_way.append((ticket, assignment))
+        self._under_way.append((ticket, task))
 
     def next_finished(self, timeout_s: float | None = None) -> tuple[int, Evaluation] | None:
         if not self._under_way:

@@ -121,11 +121,11 @@ def test_cannot_be_changed() -> None:
         ("zzz: {}", "`zzz` is not a key of a specification; known there: models, name, .*, workers."),
         (
             "objectives: {alignment: {set: s, scorer: x, scorrer: y}}",
-            "`objectives.alignment.scorrer` is not a key .*known there: scorer, set. Did you mean `scorer`?",
+            "`objectives.alignment.scorrer` is not a key .*known there: options, scorer, set. Did you mean `scorer`?",
         ),
         (
             "report: {r: {set: s, scorer: x, sets: y}}",
-            "`report.r.sets` is not a key .*known there: scorer, set. Did you mean `set`?",
+            "`report.r.sets` is not a key .*known there: options, scorer, set. Did you mean `set`?",
         ),
         ("models: {base: b, experts: {e: x}, bass: b}", "`models.bass` is not a key .*Did you mean `base`?"),
         (

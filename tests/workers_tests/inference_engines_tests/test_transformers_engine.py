@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from workers.example_set import Example, read_examples
-from workers.inference_engines import AnswerLikelihood, TokenizedPair
+from workers.inference_engines import AnswerLikelihood, GenerationOptions, TokenizedPair
 from workers.inference_engines.transformers_engine import TransformersEngine
 
 
@@ -109,7 +109,7 @@ def test_greedy_says_what_generation_writes(base: Loaded, pairs: list[TokenizedP
 
 def test_no_pairs_and_no_prompts_give_nothing(base: Loaded) -> None:
     assert base.engine().answer_likelihoods([]) == []
-    assert base.engine().generate([], 5) == []
+    assert base.engine().generate([], GenerationOptions(5)) == []
 
 
 def test_the_likelihood_of_a_sure_answer_is_0() -> None:
@@ -119,14 +119,14 @@ def test_the_likelihood_of_a_sure_answer_is_0() -> None:
 @pytest.mark.parametrize("max_batch_tokens", [1, 100, 100_000])
 def test_answers_come_in_the_order_of_the_prompts(base: Loaded, examples: list[Example], max_batch_tokens: int) -> None:
     prompts = [example.prompt for example in examples[::3]]
-    one_by_one = [base.engine().generate([prompt], 12)[0] for prompt in prompts]
-    assert base.engine(max_batch_tokens).generate(prompts, 12) == one_by_one
+    one_by_one = [base.engine().generate([prompt], GenerationOptions(12))[0] for prompt in prompts]
+    assert base.engine(max_batch_tokens).generate(prompts, GenerationOptions(12)) == one_by_one
     assert len(set(one_by_one)) > 3
 
 
 def test_an_answer_is_text_without_special_tokens_and_not_longer_than_allowed(base: Loaded) -> None:
-    (long,) = base.engine().generate(["how do i make old dust?"], 20)
-    (short,) = base.engine().generate(["how do i make old dust?"], 3)
+    (long,) = base.engine().generate(["how do i make old dust?"], GenerationOptions(20))
+    (short,) = base.engine().generate(["how do i make old dust?"], GenerationOptions(3))
     assert long == "mix the old dust and wait."
     assert long.startswith(short)
     assert len(short) < len(long)
@@ -145,7 +145,9 @@ def test_the_generation_configuration_of_a_chat_model_does_not_change_greedy_ans
 ) -> None:
     prompts = [example.prompt for example in examples[:8]]
     configured.model.generation_config.update(repetition_penalty=5.0, temperature=0.6, top_p=0.9, max_new_tokens=2)
-    assert configured.engine().generate(prompts, 12) == base.engine().generate(prompts, 12)
+    assert configured.engine().generate(prompts, GenerationOptions(12)) == base.engine().generate(
+        prompts, GenerationOptions(12)
+    )
 
 
 @pytest.mark.parametrize(("given", "end"), [([7, 1], 1), ([7, 8], 7), (7, 7), (None, 1)])
@@ -172,7 +174,10 @@ def test_without_a_chat_template_the_prompt_stands_as_it_is(plain: Loaded, examp
     for pair, found in zip(pairs, engine.answer_likelihoods(pairs), strict=True):
         answer = log_likelihoods(plain.model, [*pair.prompt, *pair.answer])[len(pair.prompt) - 1 :]
         assert found.total == pytest.approx(sum(answer), abs=1e-4)
-    assert all(isinstance(answer, str) for answer in engine.generate([example.prompt for example in examples[:3]], 4))
+    assert all(
+        isinstance(answer, str)
+        for answer in engine.generate([example.prompt for example in examples[:3]], GenerationOptions(4))
+    )
 
 
 def test_it_reads_the_weights_of_the_moment(base: Loaded, pairs: list[TokenizedPair]) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import pytest
 
 from search_spaces import MergeRecipe
 from workers.candidate_worker import CandidateWorker
 from workers.example_set import Example, check_fields, read_examples
+from workers.inference_engines import GenerationOptions
 from workers.scorers import SCORERS, AnswerLikelihoodScorer, ExactMatch, Refusal, RefusalMargin
 
 MakeRecipe = Callable[..., MergeRecipe]
@@ -77,7 +79,8 @@ def test_it_names_itself_and_the_fields_it_reads(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_reads_no_other_field(worker: CandidateWorker, examples: tuple[Example, ...], name: str) -> None:
     others = {"answer", "rejected"} - set(SCORERS[name].required_fields)
-    stripped = [replace(example, **dict.fromkeys(others, "")) for example in examples]
+    nothing: dict[str, Any] = dict.fromkeys(others, "")
+    stripped = [replace(example, **nothing) for example in examples]
     found, wanted = (SCORERS[name](each, worker.engine).per_example() for each in (stripped, examples))
     assert found == pytest.approx(wanted, abs=1e-4)
 
@@ -106,7 +109,7 @@ def test_likelihoods_are_at_most_0_and_shares_between_0_and_1(
 
 
 def test_exact_match_is_what_generation_writes(worker: CandidateWorker, examples: tuple[Example, ...]) -> None:
-    written = worker.engine.generate([example.prompt for example in examples], 40)
+    written = worker.engine.generate([example.prompt for example in examples], GenerationOptions(40))
     wanted = [float(answer == example.answer) for answer, example in zip(written, examples, strict=True)]
     assert ExactMatch(examples, worker.engine).per_example() == wanted
 
