@@ -32,6 +32,14 @@ class ModelSource:
     # Read by pydantic, where a specification is checked.
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
+    def __post_init__(self) -> None:
+        least = {"n_parallel": 1, "max_retries": 0}
+        for name, minimum in least.items():
+            if getattr(self, name) < minimum:
+                raise SpecificationError(f"`{name}` must be at least {minimum}, but got {getattr(self, name)}.")
+        if self.timeout_s <= 0:
+            raise SpecificationError(f"`timeout_s` must be above 0, but got {self.timeout_s}.")
+
     @classmethod
     def of(cls, given: Any, key: str) -> Self:
         """Read what a specification says: the path of a folder, or a mapping with `endpoint` and `model`.
@@ -49,6 +57,9 @@ class ModelSource:
             return TypeAdapter(cls).validate_python(given)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
+            own = first.get("ctx", {}).get("error")
+            if isinstance(own, SpecificationError):  # of `__post_init__`, which names the field itself
+                raise SpecificationError(f"`{key}`: {own}") from None
             place = ".".join([key, *(str(part) for part in first["loc"])])
             raise SpecificationError(
                 f"`{key}` must be the folder of a model, or a mapping with `endpoint` and `model`, "

@@ -5,14 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
+import platformdirs
+
+from search_spaces.errors import GenerationError
 from workers.inference_engines.conversation import GenerationOptions, Prompt, conversation_of
+from workers.inference_engines.model_source import ModelSource
+
+FOLDER_VARIABLE = "PARETOMERGE_CACHE_DIR"
 
 
 class ReplyCache:
-    """A folder with a file for each question that was answered; several processes may share it.
+    """A folder with a file for each question that was answered; several processes and threads may share it.
 
     Args:
         folder: made at the first reply.
@@ -22,33 +30,63 @@ class ReplyCache:
         self._folder = folder
 
     def get(self, key: str) -> tuple[str, ...] | None:
-        """The replies kept under a key; None where there are none, or a file is torn."""
+        """The replies kept under a key; None where there are none, or a file is torn or closed to us."""
         try:
-            kept = json.loads(self._path(key).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            return tuple(json.loads(self._path(key).read_text(encoding="utf-8"))["replies"])
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return tuple(kept["replies"])
 
     def put(self, key: str, replies: tuple[str, ...]) -> None:
-        """Keep replies; whole or not at all."""
+        """Keep replies; whole or not at all.
+
+        Raises:
+            GenerationError: the folder cannot be written.
+        """
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".part-{os.getpid()}")
-        part.write_text(json.dumps({"replies": replies}, ensure_ascii=False), encoding="utf-8")
-        part.replace(path)
+        # Nobody else writes to this one; of two that keep one key, the last stays, whole.
+        part = path.with_suffix(f".part-{os.getpid()}-{threading.get_ident()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # ASCII: an answer may hold half a surrogate pair, which UTF-8 does not take.
+            part.write_text(json.dumps({"replies": replies}), encoding="utf-8")
+            part.replace(path)
+        except OSError as error:
+            raise GenerationError(
+                f"Replies must be kept in '{self._folder}', but cannot be: {error}. Make room there, name another "
+                f"folder, or set `{FOLDER_VARIABLE}`; then run the same again."
+            ) from None
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.json"
+
+
+def default_folder(kind: str) -> Path:
+    """The folder of a kind of replies: below `PARETOMERGE_CACHE_DIR` if set, else where user caches belong."""
+    if given := os.environ.get(FOLDER_VARIABLE):
+        return Path(given).expanduser() / kind
+    return platformdirs.user_cache_path("paretomerge") / kind
+
+
+@cache
+def identity_of(source: ModelSource) -> str:
+    """What stands for a model in a `question_key`: name and endpoint, or what a folder holds, for it may be moved.
+
+    Raises:
+        CheckpointError: the folder holds no checkpoint.
+    """
+    from workers.checkpoints import fingerprint, read_header
+
+    return str(source) if source.endpoint else fingerprint(read_header(source.model))
 
 
 def question_key(model: str, prompts: tuple[Prompt, ...], options: GenerationOptions) -> str:
     """What a reply depends on, as a digest.
 
     Args:
-        model: what stands for it: its weights' fingerprint, or name and endpoint.
+        model: what stands for it; see `identity_of`.
         prompts: asked together; with sampling, answers depend on all of them.
         options: how they are answered.
     """
     turns = [[(message.role, message.content) for message in conversation_of(prompt)] for prompt in prompts]
-    text = json.dumps([model, turns, asdict(options)], ensure_ascii=False, sort_keys=True)
+    text = json.dumps([model, turns, asdict(options)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
