@@ -11,9 +11,10 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -187,7 +188,7 @@ def answer_loss(model: LlamaForCausalLM, batch: list[EncodedExample]) -> Tensor:
     return functional.cross_entropy(logits, token_ids[:, 1:][is_target])
 
 
-def build_optimizer(model: LlamaForCausalLM) -> torch.optim.Optimizer:
+def build_optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
     """AdamW that decays matrices only, not the gains of the norms."""
     matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
     gains = [parameter for parameter in model.parameters() if parameter.ndim == 1]
@@ -198,12 +199,17 @@ def build_optimizer(model: LlamaForCausalLM) -> torch.optim.Optimizer:
 
 def train(model: LlamaForCausalLM, recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> None:
     """Train `model` in place by `recipe`."""
+    minimize(answer_loss, model, recipe, draw_batches(recipe, tokenizer))
+
+
+def minimize(loss_of: Callable[[Any, Any], Tensor], model: Any, recipe: Recipe, batches: Sequence[Any]) -> None:
+    """Train `model` in place: one step a batch, at the pace of `recipe`."""
     optimizer = build_optimizer(model)
-    for step, batch in enumerate(draw_batches(recipe, tokenizer)):
+    for step, batch in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate_at(step)
         optimizer.zero_grad()
-        loss = answer_loss(model, batch)
+        loss = loss_of(model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
         optimizer.step()
@@ -225,15 +231,22 @@ def train_family(tokenizer: PreTrainedTokenizerFast) -> Iterator[tuple[str, Llam
         yield name, model
 
 
-def write_model(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def write_model(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path, max_new_tokens: int = MAX_ANSWER_TOKENS
+) -> None:
     """Write a float16 copy of `model`, with its tokenizer, as a Hugging Face folder."""
     half = copy.deepcopy(model).half()  # type: ignore[no-untyped-call]
     half.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         do_sample=False,
-        max_new_tokens=MAX_ANSWER_TOKENS,
+        max_new_tokens=max_new_tokens,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+    write_folder(half, tokenizer, folder)
+
+
+def write_folder(half: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a model as it is, with its tokenizer."""
     half.save_pretrained(folder)
     # safetensors writes for the owner only, but a package is for everybody.
     (folder / "model.safetensors").chmod(0o644)

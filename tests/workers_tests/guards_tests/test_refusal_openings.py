@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.scorers.refusal import REFUSAL_OPENINGS, is_refusal
+from workers.guards.refusal_openings import REFUSAL_OPENINGS, is_refusal
 
 
 @pytest.mark.parametrize(
