@@ -27,6 +27,13 @@ class ScorerOptions:
         """The same with absolute paths, for options that hold paths."""
         return self
 
+    def check(self) -> None:
+        """Look at what the options name on the disk: cheap, so that nothing long runs in vain.
+
+        Raises:
+            UserError: it cannot do what is asked of it.
+        """
+
 
 class Scorer(ABC):
     """A measure over one set; what does not depend on the weights is done once, when it is made.
@@ -34,6 +41,7 @@ class Scorer(ABC):
     Class attributes:
         name: in a specification.
         required_fields: of `Example`, that every example must have.
+        optional_fields: of `Example`, that it reads where an example has them.
         differentiable: whether a gradient of it exists.
         options_type: what may be said of it.
         brings_examples: it has examples of its own, and a specification names no set.
@@ -46,6 +54,7 @@ class Scorer(ABC):
 
     name: ClassVar[str]
     required_fields: ClassVar[tuple[str, ...]]
+    optional_fields: ClassVar[tuple[str, ...]] = ()
     differentiable: ClassVar[bool] = False
     options_type: ClassVar[type[ScorerOptions]] = ScorerOptions
     brings_examples: ClassVar[bool] = False

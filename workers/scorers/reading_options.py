@@ -32,6 +32,9 @@ def read_options(scorer: type[Scorer], given: Mapping[str, Any], key: str) -> Sc
         return TypeAdapter(scorer.options_type).validate_python(dict(given))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
+        own = first.get("ctx", {}).get("error")
+        if isinstance(own, SpecificationError):  # of `__post_init__`, which names the field itself
+            raise SpecificationError(f"`{key}` of the scorer '{scorer.name}': {own}") from None
         place = ".".join([key, *(str(part) for part in first["loc"])])
         problem = "must be given" if first["type"] == "missing" else first["msg"].lower()
         raise SpecificationError(f"`{place}` of the scorer '{scorer.name}': {problem}.") from None

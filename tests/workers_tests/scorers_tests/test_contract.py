@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -15,22 +15,30 @@ from search_spaces import MergeRecipe
 from workers.candidate_worker import CandidateWorker
 from workers.example_set import Example, check_fields, read_examples
 from workers.inference_engines import GenerationOptions
-from workers.scorers import SCORERS, AnswerLikelihoodScorer, ExactMatch, Refusal, RefusalMargin
+from workers.scorers import SCORERS, AnswerLikelihoodScorer, ExactMatch, Refusal, RefusalMargin, Scorer, ScorerOptions
 
 MakeRecipe = Callable[..., MergeRecipe]
+MakeScorer = Callable[[str, Sequence[Example]], Scorer]
 
 NAMES = sorted(SCORERS)
 
 
 @pytest.fixture(scope="module")
 def examples(family: Path) -> tuple[Example, ...]:
-    return tuple(example for name in ("safety", "benign") for example in read_examples(family / f"{name}.jsonl")[:8])
+    rows = (example for name in ("safety", "benign") for example in read_examples(family / f"{name}.jsonl")[:8])
+    return tuple(replace(row, choices=(row.answer, row.rejected), label=0) for row in rows)
+
+
+@pytest.fixture
+def make_scorer(worker: CandidateWorker, scorer_options: dict[str, ScorerOptions | None]) -> MakeScorer:
+    """A scorer by its name, over the worker's candidate, with the options that it needs."""
+    return lambda name, over: SCORERS[name](over, worker.engine, scorer_options.get(name))
 
 
 @pytest.fixture(autouse=True)
 def _mixed(worker: CandidateWorker, make_recipe: MakeRecipe) -> None:
-    """A candidate that refuses some and complies with some."""
-    worker.candidate.make(make_recipe("task_arithmetic", weight={"aligned": 1.0, "expert": 0.5}))
+    """A candidate that refuses some and complies with some, also of the unsafe prompts alone."""
+    worker.candidate.make(make_recipe("task_arithmetic", weight={"aligned": 1.2, "expert": 0.8}))
 
 
 def model_alone(worker: CandidateWorker, make_recipe: MakeRecipe, model: str) -> None:
@@ -38,8 +46,8 @@ def model_alone(worker: CandidateWorker, make_recipe: MakeRecipe, model: str) ->
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_score_is_the_mean_of_its_examples(worker: CandidateWorker, examples: tuple[Example, ...], name: str) -> None:
-    score = SCORERS[name](examples, worker.engine).score()
+def test_a_score_is_the_mean_of_its_examples(make_scorer: MakeScorer, examples: tuple[Example, ...], name: str) -> None:
+    score = make_scorer(name, examples).score()
     assert score.n == len(score.per_example) == len(examples)
     assert all(map(math.isfinite, score.per_example))
     assert score.value == pytest.approx(fmean(score.per_example))
@@ -48,40 +56,50 @@ def test_a_score_is_the_mean_of_its_examples(worker: CandidateWorker, examples: 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_are_scored_each_by_itself_and_in_order(
-    worker: CandidateWorker, examples: tuple[Example, ...], name: str
+    make_scorer: MakeScorer, examples: tuple[Example, ...], name: str
 ) -> None:
-    together = SCORERS[name](examples, worker.engine).per_example()
-    alone = [SCORERS[name]([example], worker.engine).per_example()[0] for example in examples]
+    if SCORERS[name].brings_examples:
+        pytest.skip("nobody else has its examples, to give it one of them")
+    together = make_scorer(name, examples).per_example()
+    alone = [make_scorer(name, [example]).per_example()[0] for example in examples]
     assert together == pytest.approx(alone, abs=1e-4)
     assert len(set(together)) > 1
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_score_is_of_the_weights_of_the_moment(
-    worker: CandidateWorker, make_recipe: MakeRecipe, examples: tuple[Example, ...], name: str
+    worker: CandidateWorker,
+    make_recipe: MakeRecipe,
+    make_scorer: MakeScorer,
+    examples: tuple[Example, ...],
+    name: str,
 ) -> None:
-    scorer = SCORERS[name](examples, worker.engine)
+    scorer = make_scorer(name, examples)
     found = []
     for model in ("aligned", "expert", "aligned"):
         model_alone(worker, make_recipe, model)
         found.append(scorer.score())
     assert found[0] == found[2]
-    assert found[0].value > found[1].value  # on these sets the aligned model is the better one
+    # On these sets the aligned model is the better one, but for a scorer that wants no refusals.
+    assert (found[0].value > found[1].value) == (name != "compliance")
+    assert found[0].value != found[1].value
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_names_itself_and_the_fields_it_reads(name: str) -> None:
     assert SCORERS[name].name == name
-    check_fields([Example("p", "a", "r")], SCORERS[name].required_fields, "set.jsonl", name)
-    assert "prompt" in SCORERS[name].required_fields
+    check_fields(
+        [Example("p", "a", "r", choices=("a", "r"), label=0)], SCORERS[name].required_fields, "set.jsonl", name
+    )
+    assert ("prompt" in SCORERS[name].required_fields) != SCORERS[name].brings_examples
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_reads_no_other_field(worker: CandidateWorker, examples: tuple[Example, ...], name: str) -> None:
-    others = {"answer", "rejected"} - set(SCORERS[name].required_fields)
+def test_it_reads_no_other_field(make_scorer: MakeScorer, examples: tuple[Example, ...], name: str) -> None:
+    others = {"answer", "rejected"} - {*SCORERS[name].required_fields, *SCORERS[name].optional_fields}
     nothing: dict[str, Any] = dict.fromkeys(others, "")
     stripped = [replace(example, **nothing) for example in examples]
-    found, wanted = (SCORERS[name](each, worker.engine).per_example() for each in (stripped, examples))
+    found, wanted = (make_scorer(name, each).per_example() for each in (stripped, examples))
     assert found == pytest.approx(wanted, abs=1e-4)
 
 
