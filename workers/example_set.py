@@ -66,6 +66,23 @@ def of_split(examples: Iterable[Example], split: str) -> tuple[Example, ...]:
     return tuple(example for example in examples if example.split == split)
 
 
+def check_split(examples: Iterable[Example], path: str | Path) -> None:
+    """Refuse a set in which a prompt of the search is also held out: its verdict would be of what was searched.
+
+    Raises:
+        ExampleSetError: with the first such prompt and how many there are.
+    """
+    prompts: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
+    for example in examples:
+        prompts[example.split][" ".join(example.prompt.casefold().split())] = example.prompt
+    both = [prompt for text, prompt in prompts["search"].items() if text in prompts["holdout"]]
+    if both:
+        raise ExampleSetError(
+            f"No prompt may be in `search` and in `holdout`, but '{path}' has {len(both)} in both, "
+            f"such as {both[0]!r}. Remove one of each."
+        )
+
+
 def check_fields(examples: Iterable[Example], fields: Iterable[str], path: str | Path, scorer: str) -> None:
     """Refuse a set that lacks what its scorer reads.
 

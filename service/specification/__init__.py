@@ -4,5 +4,13 @@ from __future__ import annotations
 
 from service.specification.loading import load_specification, parse_specification
 from service.specification.schema import MeasureSection, Specification, WorkersSection
+from service.specification.synthesis_schema import SynthesisSection
 
-__all__ = ["MeasureSection", "Specification", "WorkersSection", "load_specification", "parse_specification"]
+__all__ = [
+    "MeasureSection",
+    "Specification",
+    "SynthesisSection",
+    "WorkersSection",
+    "load_specification",
+    "parse_specification",
+]

@@ -86,6 +86,8 @@ def _with_absolute_paths(specification: Specification, folder: Path) -> Specific
             if measure["set"] is not None:
                 measure["set"] = str(folder / measure["set"])
             measure["options"] = _absolute_options(measure, folder, f"{section}.{name}.options")
+    if values["synthesis"] is not None:
+        _make_absolute(values["synthesis"], folder, values["name"])
     return Specification.model_validate_json(json.dumps(values))
 
 
@@ -96,6 +98,20 @@ def _absolute_options(measure: dict[str, Any], folder: Path, key: str) -> dict[s
     if scorer is None:
         return dict(measure["options"])  # refused with the scorer's name, where the names are known
     return asdict(read_options(scorer, measure["options"], key).seen_from(folder))
+
+
+def _make_absolute(synthesis: dict[str, Any], folder: Path, name: str) -> None:
+    synthesis["to"] = str(folder / (synthesis["to"] or f"{name}-sets"))
+    synthesis["generator"] = _absolute_source(synthesis["generator"], folder)
+    if isinstance(synthesis["guard"], dict):
+        synthesis["guard"] = {key: _absolute_source(value, folder) for key, value in synthesis["guard"].items()}
+    for expert in (synthesis["domain"] or {}).get("experts", {}).values():
+        expert["examples"] = _absolute_source(expert["examples"], folder)
+
+
+def _absolute_source(given: Any, folder: Path) -> Any:
+    """A path where it is a text; an endpoint or a list stays as it is."""
+    return str(folder / given) if isinstance(given, str) else given
 
 
 def _where(error: yaml.YAMLError) -> str:
@@ -114,7 +130,7 @@ def _told(error: ValidationError) -> Iterator[str]:
 
 def _place(location: tuple[int | str, ...], kind: str) -> tuple[str, str]:
     """The key's path, without what pydantic appends of its own, and the kind of mistake."""
-    keys = [str(part) for part in location]
+    keys = [str(part) for part in location] or [""]
     if keys[-1] == _NUMBER and kind in ("float_type", "finite_number"):
         return ".".join(keys[:-1]), "bounds"
     if kind == "string_type" and keys[0] == "models":
@@ -128,7 +144,7 @@ def _line(path: str, kind: str, message: str, given: Any) -> str:
     if kind == "missing":
         return f"`{path}` must be given, but is missing."
     if kind == "value_error":
-        return f"`{path}`: {message.removeprefix('Value error, ')}."
+        return f"{f'`{path}`: ' if path else ''}{message.removeprefix('Value error, ')}."
     shown = json.dumps(given, default=str)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     must = _MUST.get(kind) or message.removeprefix("Input should ")

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from search_spaces.merge_recipe import BASE
+from service.specification.section import Name, Section, Text
+from service.specification.synthesis_schema import SynthesisSection
 
-# Names become parts of parameter names, file names and table headings.
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-Text = Annotated[str, StringConstraints(min_length=1)]
 # A pair of bounds, or one number that fixes the value.
 Bounds = tuple[float, float] | float
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class ModelsSection(_Section):
+class ModelsSection(Section):
     """Which models are merged: folders of Hugging Face checkpoints in safetensors."""
 
     base: Text
@@ -33,7 +28,7 @@ class ModelsSection(_Section):
         return experts
 
 
-class BoundsSection(_Section):
+class BoundsSection(Section):
     """Bounds for one expert, for the groups that a pattern matches, or for both."""
 
     expert: Name | None = None
@@ -43,7 +38,7 @@ class BoundsSection(_Section):
     t: Bounds | None = None
 
 
-class SpaceSection(_Section):
+class SpaceSection(Section):
     """What is searched: the method, how finely, and between which bounds."""
 
     method: Text = "task_arithmetic"
@@ -55,7 +50,7 @@ class SpaceSection(_Section):
     bounds: tuple[BoundsSection, ...] = ()
 
 
-class MeasureSection(_Section):
+class MeasureSection(Section):
     """A scorer over a set; one that brings its own examples needs none."""
 
     set: Text | None = None
@@ -63,19 +58,20 @@ class MeasureSection(_Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class SearchSection(_Section):
+class SearchSection(Section):
     """How long and by what means."""
 
     sampler: Text = "auto"
     evaluations: int = Field(default=100, ge=1)
     seed: int = Field(default=0, ge=0)
     landmarks: bool = True
+    racing: bool = False
 
 
-class WorkersSection(_Section):
+class WorkersSection(Section):
     """Where candidates are made and scored."""
 
-    engine: Literal["transformers"] = "transformers"
+    engine: Literal["transformers", "vllm"] = "transformers"
     pool: Literal["ray", "in_process"] = "ray"
     count: int = Field(default=1, ge=1)
     address: Text = "local"
@@ -84,18 +80,44 @@ class WorkersSection(_Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     timeout_s: float | None = Field(default=None, gt=0)
     max_batch_tokens: int = Field(default=4096, ge=1)
+    tensor_parallel: int = Field(default=1, ge=1, validate_default=True)
+
+    @field_validator("tensor_parallel")
+    @classmethod
+    def _fits_the_engine(cls, tensor_parallel: int, info: ValidationInfo) -> int:
+        engine, n_gpus = info.data.get("engine"), info.data.get("gpus_per_worker")
+        if engine == "transformers" and tensor_parallel > 1:
+            raise ValueError(f"only the engine 'vllm' splits a model, but got {tensor_parallel} with 'transformers'")
+        if engine == "vllm" and n_gpus and n_gpus != tensor_parallel:
+            raise ValueError(
+                "vLLM takes one GPU for each part of a model: it must be `gpus_per_worker`, "
+                f"but got {tensor_parallel} and {n_gpus:g}"
+            )
+        return tensor_parallel
 
 
-class Specification(_Section):
+class Specification(Section):
     """A search, as a person writes it down. Paths are relative to the file."""
 
     name: Name
     models: ModelsSection
     space: SpaceSection = SpaceSection()
-    objectives: dict[Name, MeasureSection] = Field(min_length=1)
+    objectives: dict[Name, MeasureSection] = Field(default_factory=dict)
     report: dict[Name, MeasureSection] = Field(default_factory=dict)
     search: SearchSection = SearchSection()
     workers: WorkersSection = WorkersSection()
+    synthesis: SynthesisSection | None = None
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Specification:
+        if not self.objectives and self.synthesis is None:
+            given = (
+                "hold at least one entry, but got {}"
+                if "objectives" in self.model_fields_set
+                else "be given, but is missing"
+            )
+            raise ValueError(f"`objectives` must {given}")
+        return self
 
     @field_validator("report")
     @classmethod

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces.errors import ExampleSetError
-from workers.example_set import Example, check_fields, of_split, read_examples
+from workers.example_set import Example, check_fields, check_split, of_split, read_examples
 
 
 @pytest.fixture
@@ -91,3 +91,36 @@ def test_fields_that_a_scorer_needs_are_counted() -> None:
     check_fields(examples, ("prompt",), "set.jsonl", "refusal")
     with pytest.raises(ExampleSetError, match=r"'refusal_margin' needs `rejected` .* 'set.jsonl' lacks it in 2"):
         check_fields(examples, ("prompt", "rejected"), "set.jsonl", "refusal_margin")
+
+
+@pytest.mark.parametrize("again", ["How do I open it?", "how do i  OPEN it?"])
+def test_a_prompt_in_both_splits_is_refused(again: str) -> None:
+    examples = (Example("How do I open it?"), Example("Another?"), Example(again, split="holdout"))
+    with pytest.raises(ExampleSetError, match=r"but 'set.jsonl' has 1 in both, such as 'How do I open it\?'"):
+        check_split(examples, "set.jsonl")
+    check_split(examples[:2], "set.jsonl")
+
+
+def test_choices_and_the_right_one(path: Path) -> None:
+    path.write_text(
+        '{"prompt": "p", "choices": ["a", "b"], "label": 1}\n{"prompt": "q", "choices": ["a", "b"], "label": "a"}\n'
+    )
+    assert [(example.choices, example.label) for example in read_examples(path)] == [(("a", "b"), 1), (("a", "b"), 0)]
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ('{"prompt": "p", "choices": ["a"], "label": 0}', "`choices` must be a list of at least two texts"),
+        ('{"prompt": "p", "choices": "ab", "label": 0}', "`choices` must be a list of at least two texts"),
+        ('{"prompt": "p", "choices": ["a", ""], "label": 0}', "`choices` must be a list of at least two texts"),
+        ('{"prompt": "p", "choices": ["a", "b"], "label": 2}', "`label` must be one of the `choices` or its position"),
+        ('{"prompt": "p", "choices": ["a", "b"], "label": "c"}', "`label` must be one of the `choices`"),
+        ('{"prompt": "p", "choices": ["a", "b"], "label": true}', "`label` must be one of the `choices`"),
+        ('{"prompt": "p", "choices": ["a", "b"]}', "`label` must be one of the `choices`"),
+    ],
+)
+def test_impossible_choices_are_named(path: Path, row: str, complaint: str) -> None:
+    path.write_text(row)
+    with pytest.raises(ExampleSetError, match=complaint):
+        read_examples(path)

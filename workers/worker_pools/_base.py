@@ -59,7 +59,7 @@ class WorkerPool(ABC):
 
         Raises:
             PoolError: lost workers cannot be replaced.
-            CheckpointError, GenerationError: of a generator, guard or judge; no other task would fare better.
+            UserError, GenerationError: a model, a set or an endpoint cannot be used; no other task would fare better.
         """
 
     @abstractmethod

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import MergeRecipe
-from search_spaces.errors import CheckpointError, GenerationError, ParetomergeError, PoolError
+from search_spaces.errors import GenerationError, ParetomergeError, PoolError, RecipeError, UserError
 from workers.evaluation import Evaluation, FailureReason, Score
 from workers.worker_pools._base import Setup, Task, WorkerPool
 
@@ -146,7 +146,7 @@ class RayPool(WorkerPool):
             evaluation: Evaluation = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
             self._idle.append(run.worker)
-            if isinstance(error.cause, CheckpointError | GenerationError):
+            if _concerns_all(error.cause):
                 raise error.cause from None
             return run.ticket, Evaluation(failure=FailureReason.INTERNAL_ERROR, message=str(error))
         except self._ray.exceptions.RayError as error:  # its process, its node, or the way to them
@@ -295,6 +295,11 @@ def _check_gpus(ray: Any, options: RayOptions) -> None:
             f"The workers need {needed:g} GPUs (`workers.gpus_per_worker`), but Ray finds {found:g} in this machine. "
             "Lower that, or name a cluster as `workers.address`."
         )
+
+
+def _concerns_all(cause: Exception | None) -> bool:
+    """Whether the next task would fare no better: a model, a set or an endpoint cannot be used."""
+    return isinstance(cause, GenerationError | UserError) and not isinstance(cause, RecipeError)
 
 
 def _last_line(error: Exception) -> str:

@@ -1,0 +1,105 @@
+"""`paretomerge synthesize`: make the sets of a search from its models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, Self
+
+import typer
+
+from service.cli.consoles import messages, print_json, results
+
+
+def synthesize(
+    specification: Annotated[Path, typer.Argument(help="The specification, a YAML file with a `synthesis` section.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Make safety, domain and benign sets; the same command goes on after an interruption."""
+    from service.search.preparation import open_pool
+    from service.specification import load_specification
+    from service.synthesis import Synthesis, settings_of
+    from workers.text_worker import TextWorkerSetup
+
+    given = load_specification(specification)
+    settings = settings_of(given)
+    workers = given.workers
+    setup = TextWorkerSetup("cuda" if workers.gpus_per_worker else "cpu", max(1, int(workers.cpus_per_worker)))
+    messages.print(f"Sets of [bold]{given.name}[/] go to {settings.folder}", soft_wrap=True)
+    try:
+        with open_pool(setup, workers) as pool, StageView() as view:
+            made = Synthesis(settings, pool, view.update).run()
+    except KeyboardInterrupt:
+        messages.print("\nStopped. No answer is lost: the same command goes on from here.")
+        raise typer.Exit(130) from None
+    if json:
+        print_json(_plain(made))
+    else:
+        _show(made)
+
+
+class StageView:
+    """The live view of a synthesis: a bar for the stage; where nobody watches, a line for each that is done."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
+        self._bar = Progress(*columns, console=messages, disable=not messages.is_terminal)
+        self._task = self._bar.add_task("starting workers", total=None)
+
+    def update(self, progress: Any) -> None:
+        """Show where the stage stands."""
+        self._bar.update(self._task, completed=progress.n_done, total=progress.n_asked, description=progress.stage)
+        if not messages.is_terminal and progress.n_done == progress.n_asked:
+            messages.print(f"{progress.n_done}/{progress.n_asked}  {progress.stage}", soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+
+def _plain(made: Any) -> dict[str, Any]:
+    return {
+        "sets": {
+            each.name: {
+                "file": str(made.files[each.name]),
+                "rows": len(each.rows),
+                "wanted": each.wanted,
+                "search": each.n_of("search"),
+                "holdout": each.n_of("holdout"),
+                "counts": dict(each.counts),
+                "refusal_shares": dict(each.shares),
+            }
+            for each in made.sets
+        },
+        "card": str(made.card),
+        "remembered": made.n_remembered,
+    }
+
+
+def _show(made: Any) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for head in ("set", "rows", "search", "held out", "of the questions"):
+        table.add_column(head)
+    for each in made.sets:
+        counts = ", ".join(f"{n} {what}" for what, n in each.counts.items())
+        rows = f"{len(each.rows)} of {each.wanted}"
+        table.add_row(each.name, rows, str(each.n_of("search")), str(each.n_of("holdout")), counts)
+    results.print(table)
+    for each in made.sets:
+        if each.shares:
+            shares = ", ".join(f"{model} {share:.2f}" for model, share in each.shares.items())
+            results.print(f"Refused of the {each.name} questions: {shares}", soft_wrap=True)
+        if len(each.rows) < each.wanted:
+            messages.print(f"The {each.name} set is shorter than was asked for.", style="yellow")
+    if made.n_remembered:
+        messages.print(f"{made.n_remembered} answers were there from an earlier run.", style="dim")
+    messages.print(f"Wrote {', '.join(map(str, made.files.values()))}\nand {made.card}", soft_wrap=True)
