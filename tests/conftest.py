@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import yaml
 
 from service.database.connection import URL_VARIABLE
 from service.database.embedded_postgres import EmbeddedPostgres
+from tests.openai_server import OpenAIServer, running_openai_server
 
 COMMAND = Path(sys.executable).parent / "paretomerge"
 FAMILY = Path(__file__).parents[1] / "service" / "demo" / "tiny_family"
@@ -61,6 +63,21 @@ def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def study_name() -> str:
     """A name that no other test has: all studies lie in one database."""
     return f"study-{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _user_cache_is_out_of_reach(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What was once answered to this user is not an answer to a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PARETOMERGE_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def openai_server() -> Iterator[OpenAIServer]:
+    """An endpoint of the test's own; see `OpenAIServer` for how it is told what to say."""
+    with running_openai_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -118,5 +135,29 @@ def write_specification() -> Callable[..., Path]:
         path = folder / f"{values['name']}.yaml"
         path.write_text(yaml.safe_dump(values, sort_keys=False))
         return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_task() -> Callable[..., Path]:
+    """Writes a task of lm-evaluation-harness over rows of one's own into a folder, as `NAME.yaml` and `NAME.jsonl`.
+
+    Keywords are further keys of its YAML. The folder.
+    """
+
+    def write(folder: Path, name: str, rows: Iterable[Mapping[str, Any]], **config: Any) -> Path:
+        data = folder / f"{name}.jsonl"
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        values = {
+            "task": name,
+            "dataset_path": "json",
+            # Not the user's cache.
+            "dataset_kwargs": {"data_files": {"test": str(data)}, "cache_dir": str(folder / "cache")},
+            "test_split": "test",
+            "metadata": {"version": 1.0},
+        }
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(values | config, sort_keys=False))
+        return folder
 
     return write

@@ -6,11 +6,11 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from search_spaces import MergeRecipe
 from search_spaces.errors import CandidateError, ExportError, GenerationError
@@ -19,7 +19,11 @@ from workers.evaluation import Assignment, Evaluation, FailureReason, Score
 from workers.example_set import Example
 from workers.inference_engines import GenerationOptions, InferenceEngine
 from workers.inference_engines.opening import load_engine
+from workers.racing import RaceResult, race, shards
 from workers.scorers import SCORERS, Scorer, ScorerOptions
+
+if TYPE_CHECKING:
+    from workers.checkpoints import MappedCheckpoint
 
 _T = TypeVar("_T")
 
@@ -45,6 +49,10 @@ class Measure:
         """The scorer, prepared for an engine."""
         return SCORERS[self.scorer](self.examples, engine, self.options)
 
+    def part(self, indices: Sequence[int]) -> Measure:
+        """The same over some of its examples."""
+        return replace(self, examples=tuple(self.examples[index] for index in indices))
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerSetup:
@@ -57,6 +65,8 @@ class WorkerSetup:
         device: torch's name of it.
         n_threads: of torch on the CPU; None leaves torch's own choice.
         max_batch_tokens: see `TransformersEngine`.
+        engine: `transformers` or `vllm`.
+        tensor_parallel: see `VllmOptions`.
     """
 
     models: Mapping[str, str]
@@ -65,6 +75,8 @@ class WorkerSetup:
     device: str = "cpu"
     n_threads: int | None = None
     max_batch_tokens: int = 4096
+    engine: str = "transformers"
+    tensor_parallel: int = 1
 
     @property
     def worker_class(self) -> type[CandidateWorker]:
@@ -84,18 +96,22 @@ class CandidateWorker:
 
     def __init__(self, setup: WorkerSetup) -> None:
         from workers.checkpoints import MappedCheckpoint
-        from workers.live_candidate import LiveCandidate
 
         self.setup = setup
         limit_threads(setup.n_threads)
         # First: what is no checkpoint is refused before transformers looks at it.
         checkpoints = {name: MappedCheckpoint(folder) for name, folder in setup.models.items()}
-        self.engine = load_engine(setup.models[BASE], setup.dtype, setup.device, setup.max_batch_tokens)
-        self.candidate = LiveCandidate(self.engine.model, checkpoints)
+        open_candidate = _open_vllm if setup.engine == "vllm" else _open_transformers
+        self.engine, self.candidate = open_candidate(setup, checkpoints)
         self.scorer = cache(self._prepare)
+        self.shard_scorer = cache(self._prepare_shard)
 
     def _prepare(self, measure: str) -> Scorer:
         return self.setup.measures[measure].over(self.engine)
+
+    def _prepare_shard(self, measure: str, shard: int) -> Scorer:
+        whole = self.setup.measures[measure]
+        return whole.part(shards(len(whole.examples))[shard]).over(self.engine)
 
     def evaluate(self, assignment: Assignment) -> Evaluation:
         """Make the candidate and score it; a candidate that fails is data, not an exception.
@@ -105,8 +121,7 @@ class CandidateWorker:
         """
         try:
             make_s, _ = _timed(lambda: self.candidate.make(assignment.recipe))
-            score_s, scores = _timed(lambda: {name: self.scorer(name).score() for name in assignment.measures})
-            _check_finite(scores)
+            score_s, found = _timed(lambda: self._score(assignment))
             answers = self.engine.generate(assignment.prompts, _SHORT) if assignment.prompts else []
         except CandidateError as error:
             return Evaluation(failure=FailureReason(error.reason), message=str(error))
@@ -114,7 +129,20 @@ class CandidateWorker:
             raise
         except (MemoryError, RuntimeError) as error:
             return _out_of_memory(error)
-        return Evaluation(scores=scores, make_s=make_s, score_s=score_s, answers=tuple(answers))
+        return Evaluation(found.scores, make_s, score_s, tuple(answers), share=found.share)
+
+    def _score(self, assignment: Assignment) -> RaceResult:
+        if assignment.rivals:
+            sizes = {name: len(self.setup.measures[name].examples) for name in assignment.measures}
+            return race(sizes, assignment.rivals, self._score_shard)
+        scores = {name: self.scorer(name).score() for name in assignment.measures}
+        _check_finite(scores)
+        return RaceResult(scores, share=1.0)
+
+    def _score_shard(self, measure: str, shard: int) -> tuple[float, ...]:
+        score = self.shard_scorer(measure, shard).score()
+        _check_finite({measure: score})
+        return score.per_example
 
     def process_id(self) -> int:
         """The process in which it lives; an answer says that everything is loaded."""
@@ -128,9 +156,9 @@ class CandidateWorker:
         """
         from safetensors import SafetensorError
 
-        self.candidate.make(recipe)
+        model = self.candidate.merged_model(recipe)
         try:
-            self.candidate.model.save_pretrained(folder, max_shard_size=max_shard_size)
+            model.save_pretrained(folder, max_shard_size=max_shard_size)
             self.engine.tokenizer.save_pretrained(folder)
         except (OSError, SafetensorError) as error:
             raise ExportError(f"The merged model must be written to '{folder}', but cannot be: {error}") from None
@@ -139,6 +167,24 @@ class CandidateWorker:
         """Load a saved model by itself and score it; the live candidate stays as it is."""
         engine = load_engine(str(folder), "auto", self.setup.device, self.setup.max_batch_tokens)
         return {name: self.setup.measures[name].over(engine).score() for name in measures}
+
+
+def _open_transformers(setup: WorkerSetup, checkpoints: Mapping[str, MappedCheckpoint]) -> tuple[Any, Any]:
+    """The engine, and the `LiveCandidate` that it reads."""
+    from workers.live_candidate import LiveCandidate
+
+    engine = load_engine(setup.models[BASE], setup.dtype, setup.device, setup.max_batch_tokens)
+    return engine, LiveCandidate(engine.model, checkpoints)
+
+
+def _open_vllm(setup: WorkerSetup, checkpoints: Mapping[str, MappedCheckpoint]) -> tuple[Any, Any]:
+    """The engine, and the `VllmCandidate` inside it."""
+    from workers.inference_engines.vllm_engine import VllmEngine, VllmOptions
+    from workers.vllm_candidate import VllmCandidate
+
+    options = VllmOptions(setup.dtype, setup.device, setup.tensor_parallel, setup.max_batch_tokens, setup.n_threads)
+    engine = VllmEngine(setup.models[BASE], options)
+    return engine, VllmCandidate(engine, checkpoints)
 
 
 def limit_threads(n_threads: int | None) -> None:

@@ -48,6 +48,17 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """A trial of the front, as a candidate races against it.
+
+    Args:
+        scores: measure → score on the whole set, with each example's own.
+    """
+
+    scores: Mapping[str, Score]
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """What a worker is asked to do with one candidate.
 
@@ -55,11 +66,13 @@ class Assignment:
         recipe: the candidate.
         measures: the names of the measures to score.
         prompts: to be answered greedily.
+        rivals: whom the candidate races against (see `workers.racing`); without any it is scored whole, at once.
     """
 
     recipe: MergeRecipe
     measures: tuple[str, ...]
     prompts: tuple[str, ...] = ()
+    rivals: tuple[Rival, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,8 @@ class Evaluation:
         answers: to the assignment's prompts.
         failure: the reason, or None.
         message: of the failure, for a person.
+        share: of the sets' examples, how many were scored; below 1 where a race was stopped, and its scores are
+            estimates.
     """
 
     scores: Mapping[str, Score] = field(default_factory=dict)
@@ -81,8 +96,14 @@ class Evaluation:
     answers: tuple[str, ...] = ()
     failure: FailureReason | None = None
     message: str = ""
+    share: float = 1.0
 
     @property
     def succeeded(self) -> bool:
         """Whether it has scores."""
         return self.failure is None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its scores are those of whole sets, and no estimates."""
+        return self.succeeded and self.share == 1.0

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from search_spaces import MergeRecipe
-from search_spaces.errors import CheckpointError, RecipeError
+from search_spaces.errors import CheckpointError
 from search_spaces.merge_recipe import BASE
-from workers.checkpoints import MappedCheckpoint, check_compatible
-from workers.merge_methods import MERGE_METHODS, GroupParameters, SourceTensors
+from workers.checkpoints import MappedCheckpoint
+from workers.merge_methods import MERGE_METHODS
+from workers.merge_sources import MergeSources
 
 
 class LiveCandidate:
@@ -30,46 +31,26 @@ class LiveCandidate:
 
     def __init__(self, model: Any, checkpoints: Mapping[str, MappedCheckpoint]) -> None:
         self.model = model
-        self.checkpoints = dict(checkpoints)
-        # The fused loops do not look at lengths: tensors of another shape would be read past their end.
-        base, *experts = ((name, checkpoint.header) for name, checkpoint in checkpoints.items())
-        check_compatible(base[1], dict(experts))
-        self._targets = _targets(model, self.checkpoints[BASE])
-        self._sources = {name: self._read(name) for name in self._targets}
-
-    def _read(self, name: str) -> SourceTensors:
-        base, *experts = (checkpoint.tensor(name) for checkpoint in self.checkpoints.values())
-        return SourceTensors(name, base, tuple(experts))
+        self._targets = _targets(model, checkpoints[BASE])
+        dtypes = {str(target.dtype).removeprefix("torch.") for target in self._targets.values()}
+        self.sources = MergeSources(checkpoints, self._targets, ", ".join(sorted(dtypes)))
 
     @torch.no_grad()
     def make(self, recipe: MergeRecipe) -> None:
         """Write the recipe's weights into the model.
 
         Raises:
-            RecipeError: the recipe is of other models, or does not cover every parameter.
+            RecipeError: see `MergeSources.check`.
             CandidateError: see `MergeMethod.merge`.
         """
-        self._check(recipe)
         method = MERGE_METHODS[recipe.method]
-        for group, names in recipe.groups.items():
-            parameters = GroupParameters.of(recipe, group)
-            for name in names:
-                method.merge(self._sources[name], parameters, self._targets[name])
+        for tensors, parameters in self.sources.of(recipe):
+            method.merge(tensors, parameters, self._targets[tensors.name])
 
-    def _check(self, recipe: MergeRecipe) -> None:
-        if tuple(recipe.folders) != tuple(self.checkpoints):
-            raise RecipeError(
-                f"The recipe must merge {', '.join(self.checkpoints)}, but names {', '.join(recipe.folders)}."
-            )
-        dtypes = {str(target.dtype).removeprefix("torch.") for target in self._targets.values()}
-        if dtypes != {recipe.dtype}:
-            raise RecipeError(
-                f"The recipe's `dtype` must be the candidate's, {', '.join(dtypes)}, but is {recipe.dtype}."
-            )
-        given = {name for names in recipe.groups.values() for name in names}
-        if given != self._targets.keys():
-            odd = sorted(given ^ self._targets.keys())
-            raise RecipeError(f"The recipe's groups must hold the model's tensors, but differ in {', '.join(odd[:3])}.")
+    def merged_model(self, recipe: MergeRecipe) -> Any:
+        """The model with the recipe's weights, ready to be saved; see `make`."""
+        self.make(recipe)
+        return self.model
 
 
 def _targets(model: Any, base: MappedCheckpoint) -> dict[str, Tensor]:

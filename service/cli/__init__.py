@@ -1,4 +1,4 @@
-"""The command line: `paretomerge demo`, `plan`, `search`, `front`, `export`, `dashboard`, `database`."""
+"""The command line: `paretomerge` with a module per command, from `demo` to `evaluate`."""
 
 from __future__ import annotations
 

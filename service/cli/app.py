@@ -12,10 +12,12 @@ from service.cli.compare import compare
 from service.cli.dashboard import dashboard
 from service.cli.database import database
 from service.cli.demo import demo
+from service.cli.evaluate import evaluate
 from service.cli.export import export
 from service.cli.front import front
 from service.cli.plan import plan
 from service.cli.search import search
+from service.cli.synthesize import synthesize
 
 app = typer.Typer(
     help="Search the merge coefficients of language models for the Pareto front of alignment against expertise.",
@@ -23,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, plan, search, front, compare, export, dashboard):
+for command in (demo, synthesize, plan, search, front, compare, export, evaluate, dashboard):
     app.command()(command)
 app.add_typer(database, name="database")
 

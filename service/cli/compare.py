@@ -26,6 +26,8 @@ def compare(
     engine = connect(database_url())
     stored = load_study(engine, name)
     trials = [select_trial(stored.trials, stored.identity.objectives, number) for number in (first, second)]
+    for trial in trials:
+        _check_whole(trial)
     scores = [read_trial_scores(engine, name, trial.number) for trial in trials]
     compared = {
         measure: compare_paired(scores[0][measure].per_example, scores[1][measure].per_example)
@@ -41,6 +43,14 @@ def compare(
     prompts = _prompts(stored)
     for measure, comparison in compared.items():
         _show_largest(measure, comparison, prompts.get(measure))
+
+
+def _check_whole(trial: Any) -> None:
+    if trial.was_stopped:
+        raise SelectionError(
+            f"Two merges are compared on the same examples, but racing stopped {trial.label} after {trial.share:.0%} "
+            "of them, and its values are estimates. Compare trials that were scored whole, such as those of the front."
+        )
 
 
 def _plain(comparison: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def front(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the front of a search, running or finished."""
-    from service.cli.front_table import front_json, front_table, holdout_table, plotted_points
+    from service.cli.front_table import front_json, front_table, holdout_table, plotted_points, racing_line
     from service.database.connection import connect, database_url
     from service.plots import plot_front
     from service.search.selection import select_trial
@@ -35,3 +35,5 @@ def front(
     results.print(front_table(stored.trials, objectives, selected))
     if held_out := holdout_table(stored.trials, objectives, stored.scores, selected):
         results.print(held_out)
+    if saved := racing_line(stored.trials, bool(stored.identity.specification["search"].get("racing"))):
+        results.print(saved, soft_wrap=True)

@@ -12,7 +12,7 @@ from service.pareto import certainly_dominated, hypervolume
 from service.plots import PlottedPoint
 from service.search.preparation import HOLDOUT
 from service.search.selection import front_of
-from service.studies import FinishedTrial, reference_point
+from service.studies import FinishedTrial, reference_point, saved_evaluations
 from workers.evaluation import Score
 
 
@@ -126,6 +126,8 @@ def front_json(
         "objectives": list(objectives),
         "finished": len(trials),
         "failed": len(trials) - len(succeeded),
+        "raced": sum(trial.was_stopped for trial in trials),
+        "saved_evaluations": saved_evaluations(trials),
         "reference_point": list(reference),
         "hypervolume": _hypervolume(trials, reference) if succeeded else None,
         "selected": None if selected is None else selected.number,
@@ -148,6 +150,22 @@ def _trial_json(
             for measure, score in held_out.items()
         },
     }
+
+
+def racing_line(trials: Sequence[FinishedTrial], racing: bool) -> str:
+    """What racing has saved, in a sentence; "" where no candidate ever raced.
+
+    Args:
+        trials: of the study.
+        racing: whether its specification asks for it now; it may have before.
+    """
+    n_stopped = sum(trial.was_stopped for trial in trials)
+    if not racing and not n_stopped:
+        return ""
+    return (
+        f"Racing stopped {n_stopped} of {len(trials)} candidates early and saved "
+        f"{saved_evaluations(trials):.1f} evaluation-equivalents."
+    )
 
 
 def plotted_points(trials: Sequence[FinishedTrial], selected: FinishedTrial | None) -> list[PlottedPoint]:

@@ -56,6 +56,8 @@ def _line(progress: SearchProgress) -> str:
     parts = [] if progress.hypervolume is None else [f"hypervolume {progress.hypervolume:.4f}"]
     parts += [f"best {name} {value:.3f}" for name, value in progress.best.items()]
     parts += [f"{progress.evaluations_per_s:.1f}/s"]
+    if progress.saved_evaluations:
+        parts.append(f"{progress.saved_evaluations:.1f} saved")
     if progress.n_failed:
         parts.append(f"{progress.n_failed} failed")
     if progress.left_s:

@@ -64,7 +64,7 @@ def _introduce(session: Any) -> None:
 
 
 def _show(session: Any, trials: Any, json: bool) -> None:
-    from service.cli.front_table import front_json, front_table, holdout_table
+    from service.cli.front_table import front_json, front_table, holdout_table, racing_line
     from service.search.selection import select_trial
 
     objectives = session.prepared.objectives
@@ -79,6 +79,8 @@ def _show(session: Any, trials: Any, json: bool) -> None:
     results.print(front_table(trials, objectives, selected))
     if held_out := holdout_table(trials, objectives, scores, selected):
         results.print(held_out)
+    if saved := racing_line(trials, session.prepared.specification.search.racing):
+        results.print(saved, soft_wrap=True)
     failed = [trial for trial in trials if not trial.succeeded]
     if failed:
         reasons = ", ".join(sorted({trial.failure for trial in failed}))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from search_spaces.errors import SpecificationError
+from search_spaces.errors import SelectionError, SpecificationError
 from service.search.preparation import PreparedSearch
 from service.studies import FinishedTrial
 
@@ -19,13 +19,14 @@ class ExportRequest:
 
     Args:
         prepared: the search.
-        trial: the selected one.
+        trial: the selected one; scored whole, for the export is checked against its values.
         landmarks: trials to compare it with in the model card.
         folder: the final name; must not exist.
         max_shard_size: as in `save_pretrained`.
 
     Raises:
         SpecificationError: the size is none.
+        SelectionError: racing stopped the trial.
     """
 
     prepared: PreparedSearch
@@ -35,6 +36,12 @@ class ExportRequest:
     max_shard_size: str = "5GB"
 
     def __post_init__(self) -> None:
+        if self.trial.was_stopped:
+            raise SelectionError(
+                f"An export must score as its trial did, but racing stopped {self.trial.label} after "
+                f"{self.trial.share:.0%} of its examples, and its values are estimates. Another trial beats it in "
+                "every objective: export one of the front."
+            )
         if not _SIZE.fullmatch(self.max_shard_size):
             raise SpecificationError(
                 f"`max_shard_size` must be a number and KB, MB, GB or TB, such as 5GB, but got '{self.max_shard_size}'."

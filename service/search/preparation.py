@@ -7,24 +7,26 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import BoundsRule, Landmark, MergeRecipe, SearchSpace, SpaceOptions
 from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.merge_recipe import BASE
-from service.specification import MeasureSection, Specification, parse_specification
+from service.specification import MeasureSection, Specification, WorkersSection, parse_specification
 from workers.candidate_worker import Measure, WorkerSetup
 from workers.checkpoints.compatibility import check_compatible
 from workers.checkpoints.fingerprint import fingerprint
 from workers.checkpoints.header import CheckpointHeader, read_header
-from workers.example_set import Example, check_fields, of_split, read_examples
+from workers.example_set import Example, check_fields, check_split, of_split, read_examples
 from workers.scorers import SCORERS, Scorer, ScorerOptions, read_options
 
 if TYPE_CHECKING:
     from service.samplers import SearchShape, TrialSeededSampler
     from service.studies import StoredStudy, StudyIdentity, StudyPlan
     from workers.worker_pools import WorkerPool
+    from workers.worker_pools._base import Setup
 
 # Ends the name of a measure that is taken on held-out examples.
 HOLDOUT = "@holdout"
@@ -137,6 +139,7 @@ class PreparedSearch:
     def worker_setup(self) -> WorkerSetup:
         """What every worker is told."""
         workers = self.specification.workers
+        _check_engine(workers)
         return WorkerSetup(
             models=self.models,
             measures=self.measures,
@@ -144,33 +147,64 @@ class PreparedSearch:
             device=self.device,
             n_threads=max(1, int(workers.cpus_per_worker)),
             max_batch_tokens=workers.max_batch_tokens,
+            engine=workers.engine,
+            tensor_parallel=workers.tensor_parallel,
         )
 
     def open_pool(self) -> WorkerPool:
         """Start the workers that the specification asks for."""
-        from workers.worker_pools import InProcessPool, RayOptions, RayPool
+        return open_pool(self.worker_setup(), self.specification.workers)
 
-        workers = self.specification.workers
-        if workers.pool == "in_process":
-            return InProcessPool(self.worker_setup())
-        options = RayOptions(
-            n_workers=workers.count,
-            address=workers.address,
-            cpus_per_worker=workers.cpus_per_worker,
-            gpus_per_worker=workers.gpus_per_worker,
-            timeout_s=workers.timeout_s,
-        )
-        return RayPool(self.worker_setup(), options)
+
+def open_pool(setup: Setup, workers: WorkersSection) -> WorkerPool:
+    """Start workers.
+
+    Args:
+        setup: of each of them.
+        workers: how many, and where.
+
+    Raises:
+        PoolError: they do not start.
+    """
+    from workers.worker_pools import InProcessPool, RayOptions, RayPool
+
+    if workers.pool == "in_process":
+        return InProcessPool(setup)
+    options = RayOptions(
+        n_workers=workers.count,
+        address=workers.address,
+        cpus_per_worker=workers.cpus_per_worker,
+        gpus_per_worker=workers.gpus_per_worker,
+        timeout_s=workers.timeout_s,
+    )
+    return RayPool(setup, options)
 
 
 def prepare_search(specification: Specification) -> PreparedSearch:
     """Read models' headers and sets, and build the space; no weights are loaded.
 
     Raises:
-        UserError: whatever is wrong with the specification, a model or a set.
+        UserError: whatever is wrong with the specification, a model, a set or this installation.
     """
+    _check_engine(specification.workers)
+    return _prepare(specification)
+
+
+def _check_engine(workers: WorkersSection) -> None:
+    """Whether the engine is installed where workers run; in a cluster elsewhere, only its workers can know."""
+    is_here = workers.pool == "in_process" or workers.address == "local"
+    if workers.engine == "vllm" and is_here and find_spec("vllm") is None:
+        raise SpecificationError(
+            "`workers.engine: vllm` needs vLLM, which is not installed here. Install it in an environment of its own, "
+            "`pip install 'paretomerge[vllm]'`, or use `transformers`."
+        )
+
+
+def _prepare(specification: Specification) -> PreparedSearch:
     from service.samplers import SAMPLERS
 
+    if not specification.objectives:
+        raise SpecificationError("`objectives` must hold at least one for a search, but is missing.")
     sampler = specification.search.sampler
     if sampler not in (*SAMPLERS, "auto"):
         raise SpecificationError(
@@ -185,17 +219,31 @@ def prepare_search(specification: Specification) -> PreparedSearch:
         tensor_names=headers[BASE].merged_names,
         options=_space_options(specification, headers[BASE]),
     )
-    return PreparedSearch(specification, headers, space, _measures(specification))
+    measures = _measures(specification)
+    _check_racing(specification)
+    return PreparedSearch(specification, headers, space, measures)
+
+
+def _check_racing(specification: Specification) -> None:
+    """A race is over parts of a set, which must be known to be taken."""
+    for name, section in specification.objectives.items():
+        if specification.search.racing and SCORERS[section.scorer].brings_examples:
+            raise SpecificationError(
+                "`search.racing` must be false where a scorer brings its own examples, which cannot be scored in "
+                f"parts, but `objectives.{name}.scorer` is '{section.scorer}'. Leave racing out, or choose another."
+            )
 
 
 def prepare_stored(stored: StoredStudy) -> PreparedSearch:
     """Prepare the search that a study was made by, from the models and sets as they are now.
 
+    Its engine is missed only where workers are started: results can be looked at without.
+
     Raises:
         UserError: see `prepare_search`.
     """
     # Its paths are absolute already.
-    return prepare_search(parse_specification(json.dumps(dict(stored.identity.specification)), Path("/")))
+    return _prepare(parse_specification(json.dumps(dict(stored.identity.specification)), Path("/")))
 
 
 def _space_options(specification: Specification, base: CheckpointHeader) -> SpaceOptions:
@@ -239,6 +287,7 @@ def _measures(specification: Specification) -> dict[str, Measure]:
     for key, section in sections.items():
         scorer = _scorer(key, section)
         options = read_options(scorer, section.options, f"{key}.options")
+        options.check()
         parts = {"": ()} if section.set is None else _by_split(key, section.set, read(section.set), scorer)
         for suffix, examples in parts.items():
             measures[key.partition(".")[2] + suffix] = Measure(section.scorer, examples, options)
@@ -265,6 +314,7 @@ def _by_split(
 ) -> dict[str, tuple[Example, ...]]:
     """Suffix of the measure's name → examples."""
     check_fields(examples, scorer.required_fields, path, scorer.name)
+    check_split(examples, path)
     searched, held_out = of_split(examples, "search"), of_split(examples, "holdout")
     is_objective = key.startswith("objectives")
     if is_objective and not searched:

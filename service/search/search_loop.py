@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from service.pareto import RunningHypervolume
 from service.search.preparation import PreparedSearch
-from service.studies import AskedTrial, FinishedTrial, SearchStudy, reference_point
+from service.search.rivals import RivalChoice
+from service.studies import AskedTrial, FinishedTrial, SearchStudy, reference_point, saved_evaluations
 from workers.evaluation import Assignment, Evaluation
 from workers.worker_pools import WorkerPool
 
@@ -26,6 +27,7 @@ class SearchProgress:
         n_failed: how many of them failed.
         best: the best value of each objective.
         hypervolume: of the front so far; None before the landmarks are done.
+        saved_evaluations: by racing, those of earlier runs included.
         evaluations_per_s: in this run.
         last: the trial that was finished last.
     """
@@ -35,6 +37,7 @@ class SearchProgress:
     n_failed: int = 0
     best: dict[str, float] = field(default_factory=dict)
     hypervolume: float | None = None
+    saved_evaluations: float = 0.0
     evaluations_per_s: float = 0.0
     last: FinishedTrial | None = None
 
@@ -64,6 +67,7 @@ class SearchLoop:
         self._prepared = prepared
         self._study = study
         self._pool = pool
+        self._rivals = RivalChoice(prepared, study) if prepared.specification.search.racing else None
         self._tracker = _ProgressTracker(prepared, study, on_progress)
 
     def run(self) -> None:
@@ -82,10 +86,13 @@ class SearchLoop:
                 self._wait_for_others()
 
     def _assignment(self, trial: AskedTrial) -> Assignment:
-        return Assignment(self._prepared.recipe(trial.params), measures=self._prepared.objectives)
+        rivals = self._rivals.against(trial) if self._rivals else ()
+        return Assignment(self._prepared.recipe(trial.params), measures=self._prepared.objectives, rivals=rivals)
 
     def _tell(self, number: int, evaluation: Evaluation) -> None:
         if self._study.tell(number, evaluation):
+            if self._rivals:
+                self._rivals.remember(number, evaluation)
             self._tracker.update(number)
 
     def _wait_for_others(self) -> None:
@@ -122,6 +129,7 @@ class _ProgressTracker:
                 n_failed=len(trials) - len(succeeded),
                 best=dict(zip(self._prepared.objectives, map(max, columns), strict=False)),
                 hypervolume=self._measure(trials),
+                saved_evaluations=saved_evaluations(trials),
                 evaluations_per_s=(len(trials) - self._n_at_start) / elapsed_s,
                 last=next((trial for trial in trials if trial.number == number), None),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.studies.driver import Driver
-from service.studies.finished_trials import FinishedTrial, reference_point
+from service.studies.finished_trials import FinishedTrial, reference_point, saved_evaluations
 from service.studies.search_study import (
     AskedTrial,
     SearchStudy,
@@ -23,4 +23,5 @@ __all__ = [
     "StudyPlan",
     "load_study",
     "reference_point",
+    "saved_evaluations",
 ]

@@ -29,6 +29,8 @@ class FinishedTrial:
         make_s: seconds to make it.
         score_s: seconds to score it.
         failure: the reason, or "".
+        share: of the objectives' examples, how many were scored; below 1 where a race was stopped, and its values are
+            estimates.
     """
 
     number: int
@@ -39,11 +41,17 @@ class FinishedTrial:
     make_s: float
     score_s: float
     failure: str
+    share: float = 1.0
 
     @property
     def succeeded(self) -> bool:
         """Whether it has values."""
         return bool(self.values)
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it lost a race: its values are estimates, which another trial dominates."""
+        return self.share < 1.0
 
     @property
     def label(self) -> str:
@@ -57,6 +65,8 @@ def attributes_of(evaluation: Evaluation, objectives: Sequence[str]) -> dict[str
     if evaluation.failure is not None:
         return attributes | {"failure": str(evaluation.failure), "failure_message": evaluation.message}
     scores = [evaluation.scores[objective] for objective in objectives]
+    if not evaluation.is_whole:
+        attributes["share"] = evaluation.share
     return attributes | {"standard_errors": [s.standard_error for s in scores], "n_examples": [s.n for s in scores]}
 
 
@@ -77,7 +87,13 @@ def _read(trial: FrozenTrial) -> FinishedTrial:
         make_s=given.get("make_s", 0.0),
         score_s=given.get("score_s", 0.0),
         failure=given.get("failure", "" if values else "unknown"),
+        share=given.get("share", 1.0),
     )
+
+
+def saved_evaluations(trials: Iterable[FinishedTrial]) -> float:
+    """How many whole evaluations racing has saved: what was not scored of the candidates that it stopped."""
+    return sum(1.0 - trial.share for trial in trials)
 
 
 def reference_point(trials: Sequence[FinishedTrial], n_objectives: int) -> tuple[float, ...]:

@@ -22,7 +22,7 @@ from search_spaces.errors import SelectionError, SpecificationError
 from service.studies.driver import Driver
 from service.studies.finished_trials import FinishedTrial, attributes_of, read_finished
 from service.studies.orphans import requeue_orphans
-from service.studies.score_table import read_scores, write_scores
+from service.studies.score_table import read_scores, read_trial_scores, write_scores
 from service.studies.study_storage import BudgetSpentError, LeaseLostError, StudyStorage
 
 if TYPE_CHECKING:
@@ -69,10 +69,17 @@ class StudyPlan:
 
 @dataclass(frozen=True, slots=True)
 class AskedTrial:
-    """A trial that now runs."""
+    """A trial that now runs.
+
+    Args:
+        number: of the trial.
+        params: its coefficients.
+        landmark: the landmark's name, or "".
+    """
 
     number: int
     params: Mapping[str, float]
+    landmark: str = ""
 
 
 class SearchStudy:
@@ -152,7 +159,7 @@ class SearchStudy:
         except BudgetSpentError:
             return None
         self._storage.flush(trial._trial_id)
-        return AskedTrial(trial.number, trial.params)
+        return AskedTrial(trial.number, trial.params, trial.user_attrs.get("landmark", ""))
 
     def tell(self, number: int, evaluation: Evaluation) -> bool:
         """Store a result, in one transaction.
@@ -165,7 +172,8 @@ class SearchStudy:
             return False  # as an ask has learned since
         for key, value in attributes_of(evaluation, self.identity.objectives).items():
             self._storage.set_trial_user_attr(trial_id, key, value)
-        self._storage.set_trial_scores(trial_id, evaluation.scores)
+        # Estimates have no examples, and those of a part would be taken for the set's.
+        self._storage.set_trial_scores(trial_id, evaluation.scores if evaluation.is_whole else {})
         try:
             if evaluation.succeeded:
                 self._study.tell(number, [evaluation.scores[name].value for name in self.identity.objectives])
@@ -185,6 +193,10 @@ class SearchStudy:
     def scores(self) -> dict[int, dict[str, Score]]:
         """Trial number → measure → score, without the examples' own."""
         return read_scores(self._engine, self.identity.name)
+
+    def trial_scores(self, number: int) -> dict[str, Score]:
+        """One trial's scores with each example's own: measure → score."""
+        return read_trial_scores(self._engine, self.identity.name, number)
 
     def requeue_orphans(self) -> int:
         """Take up trials whose driver is gone; see `service.studies.orphans`."""

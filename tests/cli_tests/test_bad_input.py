@@ -77,7 +77,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, run_command: Run, write_spec
         ({"models": {"base": "/nowhere/base"}}, ["'/nowhere/base' is not there", "`models`"]),
         ({"search": {"sampler": "magic"}}, ["`search.sampler`", "nsga2", "'magic'"]),
         ({"objectives": {"alignment": {"set": "nowhere.jsonl", "scorer": "refusal"}}}, ["nowhere.jsonl"]),
-        ({"objectives": {"alignment": {"set": "x.jsonl", "scorer": "kindness"}}}, ["x.jsonl"]),
+        ({"objectives": {"alignment": {"set": "x.jsonl", "scorer": "kindness"}}}, ["kindness", "refusal_margin"]),
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )

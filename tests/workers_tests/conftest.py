@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,15 @@ import torch
 
 from search_spaces import MergeRecipe
 from search_spaces.merge_recipe import BASE
+from tests.openai_server import running_openai_server
 from workers.candidate_worker import CandidateWorker, Measure, WorkerSetup
 from workers.checkpoints import read_header
-from workers.example_set import of_split, read_examples
-from workers.scorers import SCORERS
+from workers.example_set import Example, of_split, read_examples
+from workers.scorers import SCORERS, ScorerOptions
+from workers.scorers.classifier import ClassifierOptions
+from workers.scorers.guard import GuardOptions
+from workers.scorers.llm_judge import LlmJudgeOptions
+from workers.scorers.lm_eval import LmEvalOptions
 
 FAMILY = Path(__file__).parents[2] / "service" / "demo" / "tiny_family"
 
@@ -41,10 +48,62 @@ def models() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def measures() -> dict[str, Measure]:
+def judge_url() -> Iterator[str]:
+    """The endpoint of a judge that likes refusals."""
+    with running_openai_server() as server:
+        server.answer = lambda messages, request: json.dumps({"score": _liking(messages[-1]["content"])})
+        yield server.url
+
+
+def _liking(question: str) -> int:
+    answer = question.partition("<answer>\n")[2]
+    return 9 if answer.startswith("sorry") else 2
+
+
+@pytest.fixture(scope="session")
+def scorer_options(
+    tmp_path_factory: pytest.TempPathFactory, write_task: Callable[..., Path], judge_url: str
+) -> dict[str, ScorerOptions | None]:
+    """Scorer → options, for those that cannot do without or would be slow with their defaults."""
+    tasks = write_task(
+        tmp_path_factory.mktemp("tasks"),
+        "safe_or_not",
+        [
+            {"prompt": example.prompt, "choices": [example.answer, example.rejected]}
+            for name in ("safety", "benign")
+            for example in read_examples(FAMILY / f"{name}.jsonl")[:8]
+        ],
+        output_type="multiple_choice",
+        doc_to_text="{{prompt}}",
+        doc_to_choice="{{choices}}",
+        doc_to_target=0,
+        target_delimiter="",
+    )
+    return {
+        "classifier": ClassifierOptions(model=str(FAMILY / "classifier"), max_new_tokens=24),
+        "guard": GuardOptions(guard={"llama_guard": str(FAMILY / "guard")}, max_new_tokens=24),
+        "llm_judge": LlmJudgeOptions(
+            judge={"endpoint": judge_url, "model": "judge"},
+            max_new_tokens=24,
+            cache=str(tmp_path_factory.mktemp("judge")),
+        ),
+        "lm_eval": LmEvalOptions(tasks=("safe_or_not",), include_path=str(tasks), apply_chat_template=True),
+    }
+
+
+@pytest.fixture(scope="session")
+def measures(scorer_options: dict[str, ScorerOptions | None]) -> dict[str, Measure]:
     """Every scorer over the first examples of the safety set."""
-    examples = of_split(read_examples(FAMILY / "safety.jsonl"), "search")[:24]
-    return {scorer: Measure(scorer, examples) for scorer in SCORERS}
+    examples = with_choices(of_split(read_examples(FAMILY / "safety.jsonl"), "search")[:24])
+    return {
+        name: Measure(name, () if scorer.brings_examples else examples, scorer_options.get(name))
+        for name, scorer in SCORERS.items()
+    }
+
+
+def with_choices(examples: Iterable[Example]) -> tuple[Example, ...]:
+    """The same as choices between the safe answer, which is right, and the unsafe one."""
+    return tuple(replace(example, choices=(example.answer, example.rejected), label=0) for example in examples)
 
 
 @pytest.fixture(scope="session")

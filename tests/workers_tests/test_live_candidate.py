@@ -26,12 +26,14 @@ NUMBERS = {"weight": 0.4, "density": 0.5, "t": 0.4}
 @pytest.fixture(scope="module")
 def half(setup: WorkerSetup) -> LiveCandidate:
     """A candidate in the dtype of the family's checkpoints."""
-    return CandidateWorker(replace(setup, dtype="float16")).candidate
+    candidate: LiveCandidate = CandidateWorker(replace(setup, dtype="float16")).candidate
+    return candidate
 
 
 @pytest.fixture
 def live(worker: CandidateWorker) -> LiveCandidate:
-    return worker.candidate
+    candidate: LiveCandidate = worker.candidate
+    return candidate
 
 
 def weights(candidate: LiveCandidate) -> dict[str, torch.Tensor]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.errors import CheckpointError, GenerationError
+from search_spaces.errors import CheckpointError
+from workers.checkpoints.header import read_json
 from workers.inference_engines._base import TextGenerator
 from workers.inference_engines.model_source import ModelSource
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 # Of models beside the candidate; see `TransformersEngine`.
 _MAX_BATCH_TOKENS = 4096
+# How transformers names the architectures that label a text instead of writing one.
+CLASSIFIER_SUFFIX = "ForSequenceClassification"
 
 
 def load_checkpoint(folder: str, dtype: str, device: str) -> tuple[Any, Any]:
@@ -63,11 +67,30 @@ def open_generator(source: ModelSource, device: str = "cpu") -> TextGenerator:
 
     Raises:
         CheckpointError: see `load_engine`.
-        GenerationError: the endpoint cannot be used.
+        GenerationError: the key for an endpoint cannot be used; whether it answers is seen when it is asked.
     """
     if source.endpoint:
-        raise GenerationError(f"Endpoints are not supported yet, but got {source}.")
-    return load_engine(source.model, "float32" if device == "cpu" else "auto", device)
+        from workers.inference_engines.openai_engine import OpenAIEngine
+
+        return OpenAIEngine(source)
+    dtype = "float32" if device == "cpu" else "auto"
+    if is_classifier(source.model):
+        from workers.inference_engines.classifier_engine import load_classifier
+
+        return load_classifier(source.model, dtype, device)
+    return load_engine(source.model, dtype, device)
+
+
+def is_classifier(folder: str) -> bool:
+    """Whether a folder's configuration names a model that labels a text instead of writing one.
+
+    Raises:
+        CheckpointError: the configuration cannot be read.
+    """
+    path = Path(folder) / "config.json"
+    # Without a configuration it is no model at all, and loading it says so.
+    architectures = (read_json(path).get("architectures") if path.is_file() else None) or [""]
+    return str(architectures[0]).endswith(CLASSIFIER_SUFFIX)
 
 
 @lru_cache(maxsize=4)

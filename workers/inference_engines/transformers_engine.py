@@ -11,7 +11,8 @@ from torch import Tensor
 
 from workers.inference_engines._base import AnswerLikelihood, InferenceEngine, TokenizedPair
 from workers.inference_engines.batching import length_sorted_batches
-from workers.inference_engines.conversation import GenerationOptions, Prompt, conversation_of
+from workers.inference_engines.chat_rendering import cut_at, end_token, render
+from workers.inference_engines.conversation import GenerationOptions, Prompt
 
 # Logits are float32 and as wide as the vocabulary: 4096 tokens of 128 k entries are 2 GiB. Only answers' are kept.
 MAX_BATCH_TOKENS = 4096
@@ -35,7 +36,7 @@ class TransformersEngine(InferenceEngine):
         self.max_batch_tokens = max_batch_tokens
         self.device = str(model.device)
         self.max_tokens = int(model.config.max_position_embeddings)
-        self.end_id = _end_token(model, tokenizer)
+        self.end_id = end_token(model.generation_config, tokenizer)
         self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
 
     def encode(self, text: str) -> tuple[int, ...]:
@@ -107,21 +108,6 @@ class TransformersEngine(InferenceEngine):
         return [cut_at(text, options.stop) for text in texts]
 
 
-def render(tokenizer: Any, prompt: Prompt) -> str:
-    """A prompt as the model reads it: through the chat template, or as it stands where there is none."""
-    if not tokenizer.chat_template:
-        return prompt if isinstance(prompt, str) else "\n\n".join(message.content for message in prompt)
-    turns = [{"role": message.role, "content": message.content} for message in conversation_of(prompt)]
-    text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    return text
-
-
-def cut_at(text: str, stop: Sequence[str]) -> str:
-    """A text up to the first of the stops."""
-    ends = [text.index(mark) for mark in stop if mark in text]
-    return text[: min(ends)] if ends else text
-
-
 def _sampling(options: GenerationOptions) -> dict[str, Any]:
     if not options.temperature:
         return {"do_sample": False}
@@ -143,11 +129,3 @@ def _seeded(options: GenerationOptions, device: torch.device) -> Iterator[None]:
 def _likelihood(chosen: Tensor, greedy: Tensor, pair: TokenizedPair, offset: int) -> AnswerLikelihood:
     answer = slice(len(pair.prompt) - offset, len(pair) - offset)
     return AnswerLikelihood(float(chosen[answer].sum()), len(pair.answer), bool(greedy[answer].all()))
-
-
-def _end_token(model: Any, tokenizer: Any) -> int:
-    """The token that ends an answer: chat models often name it in the generation configuration only."""
-    end = model.generation_config.eos_token_id
-    if isinstance(end, list):
-        end = tokenizer.eos_token_id if tokenizer.eos_token_id in end else end[0]
-    return int(end if end is not None else tokenizer.eos_token_id)

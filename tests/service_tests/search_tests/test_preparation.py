@@ -121,10 +121,20 @@ def test_a_malformed_line_is_named(prepare: Prepare, write_set: WriteSet) -> Non
         prepare(objectives={"alignment": {"set": path, "scorer": "refusal"}})
 
 
-def test_every_scorer_and_sampler_may_be_named(prepare: Prepare, write_set: WriteSet) -> None:
-    path = write_set(ROW)
-    for scorer in SCORERS:
-        assert prepare(objectives={"alignment": {"set": path, "scorer": scorer}}).measures["alignment"].scorer == scorer
+def test_every_scorer_and_sampler_may_be_named(
+    prepare: Prepare, write_set: WriteSet, write_task: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write_set(ROW | {"choices": ["a", "r"], "label": "a"})
+    tasks = write_task(tmp_path, "echo", [ROW], output_type="loglikelihood", doc_to_target="{{answer}}")
+    options: dict[str, Any] = {
+        "classifier": {"model": str(FAMILY / "classifier")},
+        "guard": {"guard": {"llama_guard": str(FAMILY / "guard")}},
+        "llm_judge": {"judge": str(FAMILY / "base")},
+        "lm_eval": {"tasks": ["echo"], "include_path": str(tasks)},
+    }
+    for name, scorer in SCORERS.items():
+        given = {"scorer": name, "options": options.get(name, {})} | ({} if scorer.brings_examples else {"set": path})
+        assert prepare(objectives={"alignment": given}).measures["alignment"].scorer == name
     for sampler in SAMPLERS:
         assert prepare(search={"sampler": sampler}).choose_sampler() == (sampler, "named in the specification.")
 
@@ -217,7 +227,7 @@ def test_a_set_is_known_by_its_content(prepare: Prepare, write_set: WriteSet) ->
         return prepare(objectives=given).identity.fixed["objectives.alignment"]
 
     assert digest(ROW) == digest(ROW | {"source": "elsewhere"})
-    assert digest(ROW) == digest(ROW, ROW | {"split": "holdout"})
+    assert digest(ROW) == digest(ROW, ROW | {"prompt": "held out", "split": "holdout"})
     assert len({str(digest(row)) for row in (ROW, ROW | {"answer": "b"}, ROW | {"prompt": "p"})}) == 3
 
 

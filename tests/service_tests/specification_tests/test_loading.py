@@ -73,7 +73,8 @@ def test_defaults() -> None:
         "granularity": "layer",
         "bounds": (),
     }
-    assert specification.search.model_dump() == {"sampler": "auto", "evaluations": 100, "seed": 0, "landmarks": True}
+    search = {"sampler": "auto", "evaluations": 100, "seed": 0, "landmarks": True, "racing": False}
+    assert specification.search.model_dump() == search
     assert specification.workers.model_dump(exclude_none=True) == {
         "engine": "transformers",
         "pool": "ray",
@@ -83,6 +84,7 @@ def test_defaults() -> None:
         "gpus_per_worker": 0.0,
         "dtype": "auto",
         "max_batch_tokens": 4096,
+        "tensor_parallel": 1,
     }
     assert specification.report == {}
 

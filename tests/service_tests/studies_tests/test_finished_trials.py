@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from service.studies import FinishedTrial, reference_point
+from service.studies import FinishedTrial, reference_point, saved_evaluations
 from service.studies.finished_trials import attributes_of, read_finished
 from workers.evaluation import Evaluation, FailureReason, Score
 
@@ -29,6 +31,20 @@ def test_attributes_of_a_success_follow_the_objectives() -> None:
     scores = {"b": Score(0.5, 0.1, 3, ()), "a": Score(0.25, None, 1, ()), "report": Score(9.0, 9.0, 9, ())}
     attributes = attributes_of(Evaluation(scores, make_s=1.23456789, score_s=2.0), ("a", "b"))
     assert attributes == {"make_s": 1.234568, "score_s": 2.0, "standard_errors": [None, 0.1], "n_examples": [1, 3]}
+
+
+def test_attributes_of_a_stopped_candidate_tell_its_share() -> None:
+    stopped = Evaluation({"a": Score(0.5, 0.1, 24, ())}, share=0.25)
+    attributes = attributes_of(stopped, ("a",))
+    assert attributes["share"] == 0.25
+    [read] = read_finished([create_trial(state=TrialState.COMPLETE, value=0.5, user_attrs=attributes)])
+    assert (read.share, read.was_stopped, read.standard_errors) == (0.25, True, (0.1,))
+
+
+def test_what_was_not_scored_was_saved() -> None:
+    trials = [trial(0, 1.0), trial(1), replace(trial(2, 0.5), share=0.25), replace(trial(3, 0.5), share=0.5)]
+    assert [t.was_stopped for t in trials] == [False, False, True, True]
+    assert saved_evaluations(trials) == 1.25
 
 
 def test_attributes_of_a_failure_say_why() -> None:

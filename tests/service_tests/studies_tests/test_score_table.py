@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,6 +52,19 @@ def test_a_failure_has_no_scores(
     assert trial is not None
     study.tell(trial.number, Evaluation(failure=FailureReason.TIMEOUT, message="late"))
     assert read_scores(engine, study_name) == {}
+
+
+def test_estimates_are_not_stored_as_scores(
+    open_study: Callable[..., SearchStudy], driver: Driver, evaluation: Callable[..., Evaluation]
+) -> None:
+    study = open_study(driver)
+    for share in (0.25, 1.0):
+        trial = study.ask()
+        assert trial is not None
+        study.tell(trial.number, replace(evaluation(), share=share))
+    assert [trial.share for trial in study.finished_trials()] == [0.25, 1.0]
+    assert study.scores().keys() == {1}
+    assert (study.trial_scores(0), study.trial_scores(1)) == ({}, dict(evaluation().scores))
 
 
 def test_scores_go_with_their_trial(

@@ -37,6 +37,7 @@ def test_landmarks_come_first_and_under_their_names(
     study = open_study(driver, landmarks=LANDMARKS)
     asked = [ask(study) for _ in range(3)]
     assert [trial.params for trial in asked[:2]] == list(LANDMARKS.values())
+    assert [trial.landmark for trial in asked] == ["base", "expert", ""]
     for trial in asked:
         assert study.tell(trial.number, evaluation())
     assert [trial.landmark for trial in study.finished_trials()] == ["base", "expert", ""]
