@@ -83,9 +83,25 @@ def _holdout_cell(trial: FinishedTrial, name: str, objectives: Sequence[str], sc
     return f"{score.value:.3f} ({score.value - trial.values[list(objectives).index(name)]:+.3f})"
 
 
+def within_error(trials: Sequence[FinishedTrial]) -> list[int]:
+    """Trials beside the front that nothing beats by more than the errors of both: they may belong to it.
+
+    Those that a race has stopped are none: they were beaten beyond doubt.
+    """
+    front = {trial.number for trial in front_of(trials)}
+    clear = _clearly_dominated(trials)
+    return [
+        trial.number
+        for trial in trials
+        if trial.succeeded and not trial.was_stopped and trial.number not in front | clear
+    ]
+
+
 def _clearly_dominated(trials: Sequence[FinishedTrial]) -> set[int]:
     """Trials that another one beats by more than the errors of both."""
     succeeded = [trial for trial in trials if trial.succeeded]
+    if not succeeded:
+        return set()
     values = np.array([trial.values for trial in succeeded])
     errors = np.array([[error or 0.0 for error in trial.standard_errors] for trial in succeeded])
     marked = certainly_dominated(values, errors)
@@ -95,7 +111,9 @@ def _clearly_dominated(trials: Sequence[FinishedTrial]) -> set[int]:
 def _caption(trials: Sequence[FinishedTrial], objectives: Sequence[str]) -> str:
     reference = reference_point(trials, len(objectives))
     shown = ", ".join(f"{value:.3f}" for value in reference)
-    return f"hypervolume {_hypervolume(trials, reference):.4f} above ({shown}); ± one standard error"
+    doubtful = within_error(trials)
+    doubt = f"\n{len(doubtful)} more are dominated only within error: they may belong to the front" if doubtful else ""
+    return f"hypervolume {_hypervolume(trials, reference):.4f} above ({shown}); ± one standard error{doubt}"
 
 
 def _hypervolume(trials: Sequence[FinishedTrial], reference: tuple[float, ...]) -> float:
@@ -132,6 +150,7 @@ def front_json(
         "hypervolume": _hypervolume(trials, reference) if succeeded else None,
         "selected": None if selected is None else selected.number,
         "front": [_trial_json(trial, objectives, scores) for trial in front_of(trials)],
+        "within_error": within_error(trials),
         "landmarks": [_trial_json(trial, objectives, scores) for trial in succeeded if trial.landmark],
     }
 
