@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 results = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
@@ -14,6 +15,12 @@ messages = Console(stderr=True, highlight=False)
 def print_json(values: Any) -> None:
     """A result for programs."""
     print(json.dumps(values, indent=2))
+
+
+def progress_bar() -> Progress:
+    """A bar with a count and a description; nothing where nobody watches."""
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
+    return Progress(*columns, console=messages, disable=not messages.is_terminal)
 
 
 def seconds(value: float) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import TaskID
 
-from service.cli.consoles import messages, seconds
+from service.cli.consoles import messages, progress_bar, seconds
 from service.search import SearchProgress
 
 # Lines that a log gets of one search.
@@ -24,13 +24,7 @@ class ProgressView:
 
     def __init__(self, budget: int, n_finished: int) -> None:
         self._every = max(1, budget // _N_LINES)
-        self._bar = Progress(
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.description}"),
-            console=messages,
-            disable=not messages.is_terminal,
-        )
+        self._bar = progress_bar()
         self._task: TaskID = self._bar.add_task("starting workers", total=budget, completed=n_finished)
 
     def update(self, progress: SearchProgress) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 import typer
 
-from service.cli.consoles import messages, print_json, results
+from service.cli.consoles import messages, print_json, progress_bar, results
 
 
 def synthesize(
@@ -42,10 +42,7 @@ class StageView:
     """The live view of a synthesis: a bar for the stage; where nobody watches, a line for each that is done."""
 
     def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
-        self._bar = Progress(*columns, console=messages, disable=not messages.is_terminal)
+        self._bar = progress_bar()
         self._task = self._bar.add_task("starting workers", total=None)
 
     def update(self, progress: Any) -> None:
