@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from workers.inference_engines.chat_rendering import render
 from workers.inference_engines.conversation import GenerationOptions, Prompt
 
 
@@ -56,22 +58,32 @@ class InferenceEngine(TextGenerator):
     """A model whose tokens can be looked at; reads the weights as they are at the moment of the call.
 
     Attributes:
+        tokenizer: of transformers.
         device: torch's name of where it computes; models that help a scorer belong there too.
         max_tokens: the longest sequence that the model takes.
         end_id: the token that ends an answer.
     """
 
+    tokenizer: Any
     device: str
     max_tokens: int
     end_id: int
 
-    @abstractmethod
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a plain text: no chat template, no special tokens added."""
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    @abstractmethod
     def tokenize(self, prompt: Prompt, answer: str) -> TokenizedPair:
-        """A prompt through the tokenizer's chat template, and an answer with its end token."""
+        """A prompt through the tokenizer's chat template, and the tokens that generation would write for an answer."""
+        return TokenizedPair(self.prompt_ids(prompt), (*self.encode(answer), self.end_id))
+
+    def prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
+        """Token ids of a prompt through the tokenizer's chat template."""
+        return self.encode(render(self.tokenizer, prompt))
+
+    def generate(self, prompts: Sequence[Prompt], options: GenerationOptions) -> list[str]:
+        """See `TextGenerator.generate`."""
+        return self.complete([self.prompt_ids(prompt) for prompt in prompts], options)
 
     @abstractmethod
     def answer_likelihoods(self, pairs: Sequence[TokenizedPair]) -> list[AnswerLikelihood]:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from workers.inference_engines._base import AnswerLikelihood, InferenceEngine, TokenizedPair
 from workers.inference_engines.batching import length_sorted_batches
-from workers.inference_engines.chat_rendering import cut_at, end_token, render
-from workers.inference_engines.conversation import GenerationOptions, Prompt
+from workers.inference_engines.chat_rendering import cut_at, end_token
+from workers.inference_engines.conversation import GenerationOptions
 
 # Logits are float32 and as wide as the vocabulary: 4096 tokens of 128 k entries are 2 GiB. Only answers' are kept.
 MAX_BATCH_TOKENS = 4096
@@ -39,17 +39,6 @@ class TransformersEngine(InferenceEngine):
         self.end_id = end_token(model.generation_config, tokenizer)
         self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
 
-    def encode(self, text: str) -> tuple[int, ...]:
-        """See `InferenceEngine.encode`."""
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def tokenize(self, prompt: Prompt, answer: str) -> TokenizedPair:
-        """See `InferenceEngine.tokenize`; the answer's tokens are those that generation would write."""
-        return TokenizedPair(self._prompt_ids(prompt), (*self.encode(answer), self.end_id))
-
-    def _prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
-        return self.encode(render(self.tokenizer, prompt))
-
     @torch.inference_mode()
     def answer_likelihoods(self, pairs: Sequence[TokenizedPair]) -> list[AnswerLikelihood]:
         """See `InferenceEngine.answer_likelihoods`."""
@@ -71,10 +60,6 @@ class TransformersEngine(InferenceEngine):
         greedy = logits.argmax(2) == targets
         offset = width - kept + 1
         return [_likelihood(chosen[i], greedy[i], pair, offset) for i, pair in enumerate(pairs)]
-
-    def generate(self, prompts: Sequence[Prompt], options: GenerationOptions) -> list[str]:
-        """See `TextGenerator.generate`."""
-        return self.complete([self._prompt_ids(prompt) for prompt in prompts], options)
 
     @torch.inference_mode()
     def complete(self, prompts: Sequence[tuple[int, ...]], options: GenerationOptions) -> list[str]:

@@ -15,8 +15,8 @@ from search_spaces.errors import CandidateError, CheckpointError, GenerationErro
 from workers.checkpoints import read_header
 from workers.evaluation import FailureReason
 from workers.inference_engines._base import AnswerLikelihood, InferenceEngine, TokenizedPair
-from workers.inference_engines.chat_rendering import cut_at, end_token, render
-from workers.inference_engines.conversation import GenerationOptions, Prompt
+from workers.inference_engines.chat_rendering import cut_at, end_token
+from workers.inference_engines.conversation import GenerationOptions
 
 _EXTENSION = "workers.inference_engines.vllm_extension.MergeExtension"
 # The rest is for a guard beside the candidate, and for a saved merge that is scored by itself.
@@ -122,27 +122,12 @@ class VllmEngine(InferenceEngine):
         if not self._call(lambda: self._watched(self._llm.reset_prefix_cache)):
             raise RuntimeError("vLLM must be idle while weights change, but its prefix cache is in use.")
 
-    def encode(self, text: str) -> tuple[int, ...]:
-        """See `InferenceEngine.encode`."""
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def tokenize(self, prompt: Prompt, answer: str) -> TokenizedPair:
-        """See `InferenceEngine.tokenize`; the answer's tokens are those that generation would write."""
-        return TokenizedPair(self._prompt_ids(prompt), (*self.encode(answer), self.end_id))
-
-    def _prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
-        return self.encode(render(self.tokenizer, prompt))
-
     def answer_likelihoods(self, pairs: Sequence[TokenizedPair]) -> list[AnswerLikelihood]:
         """See `InferenceEngine.answer_likelihoods`."""
         if not pairs:
             return []
         read = self._run([(*pair.prompt, *pair.answer) for pair in pairs], [_scoring()] * len(pairs))
         return [_likelihood(output.prompt_logprobs, pair) for output, pair in zip(read, pairs, strict=True)]
-
-    def generate(self, prompts: Sequence[Prompt], options: GenerationOptions) -> list[str]:
-        """See `TextGenerator.generate`."""
-        return self.complete([self._prompt_ids(prompt) for prompt in prompts], options)
 
     def complete(self, prompts: Sequence[tuple[int, ...]], options: GenerationOptions) -> list[str]:
         """See `InferenceEngine.complete`."""
