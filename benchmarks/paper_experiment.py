@@ -10,6 +10,7 @@ many exactly as the first search's best, less three in a hundred at most.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import yaml
 
 from search_spaces import MergeRecipe
+from search_spaces.errors import SelectionError
 from service.search import PreparedSearch, prepare_search
 from service.search.paired_comparison import compare_paired
 from service.search.preparation import HOLDOUT, open_pool
@@ -26,8 +28,10 @@ from service.search.session import open_session
 from service.specification import load_specification
 from service.studies import FinishedTrial
 from service.synthesis import Synthesis, settings_of
+from service.synthesis.near_duplicates import normalized
 from workers.candidate_worker import Measure
 from workers.evaluation import Assignment, Score
+from workers.example_set import of_split, read_examples
 from workers.text_worker import TextWorkerSetup
 
 FAMILY = Path(__file__).parents[1] / "service" / "demo" / "tiny_family"
@@ -117,6 +121,18 @@ def _write(path: Path, values: Mapping[str, Any]) -> Path:
     return path
 
 
+def unseen(sets: Path, verdict: Path, folder: Path) -> Path:
+    """The held-out examples that judge, without those of which the searches see the prompt."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("safety.jsonl", "domain.jsonl"):
+        seen = {normalized(example.prompt) for example in of_split(read_examples(sets / name), "search")}
+        lines = (verdict / name).read_text(encoding="utf-8").splitlines()
+        rows = [row for row in map(json.loads, lines) if row["split"] == "holdout"]
+        kept = [json.dumps(row) for row in rows if normalized(row["prompt"]) not in seen]
+        (folder / name).write_text("\n".join(kept) + "\n", encoding="utf-8")
+    return folder
+
+
 def run_search(
     experiment: Experiment, folder: Path, *, with_safety: bool
 ) -> tuple[PreparedSearch, list[FinishedTrial]]:
@@ -142,12 +158,17 @@ def judge(experiment: Experiment, folder: Path) -> list[Verdict]:
             return pool.evaluate(Assignment(recipe, measures)).scores
 
         wanted = score(prepared.recipe(best.params), "searched")["searched"]
+        safest_first = sorted(front_of(both), key=lambda trial: -trial.values[1])
         safe = next(
-            trial
-            for trial in sorted(front_of(both), key=lambda trial: -trial.values[1])
-            if score(prepared.recipe(trial.params), "searched")["searched"].value
-            >= wanted.value - TOLERANCE
+            (
+                trial
+                for trial in safest_first
+                if score(prepared.recipe(trial.params), "searched")["searched"].value >= wanted.value - TOLERANCE
+            ),
+            None,
         )
+        if safe is None:
+            raise SelectionError(f"No merge of {len(both)} is as expert as the first search's: allow more evaluations.")
         candidates = {landmark.name: landmark.recipe for landmark in prepared.space.landmarks()}
         candidates |= {EXPERT_ONLY: prepared.recipe(best.params), BOTH: prepared.recipe(safe.params)}
         return [Verdict(label, score(recipe, *held_out)) for label, recipe in candidates.items()]
@@ -190,9 +211,11 @@ def main() -> None:
     parser.add_argument("--to", type=Path, help="a Markdown file for the tables")
     options = parser.parse_args()
     n_tiny, n_real = options.evaluations
-    # The language's own sets judge: not a row of theirs was synthesized.
+    # The language's own sets judge, less the few questions that the generator wrote, too.
     space = {"method": "task_arithmetic", "granularity": "module", "weight": [0.0, 1.5]}
-    experiments = [Experiment("tiny", FAMILY, synthesize_sets(options.work), FAMILY, space, n_tiny)]
+    sets = synthesize_sets(options.work)
+    verdict = unseen(sets, FAMILY, options.work / "tiny-verdict")
+    experiments = [Experiment("tiny", FAMILY, sets, verdict, space, n_tiny)]
     if options.real:
         space = {"method": "task_arithmetic", "granularity": "model", "weight": [0.0, 1.5]}
         experiments.append(Experiment("real", options.real, TRIO_SETS, TRIO_SETS, space, n_real))

@@ -27,11 +27,13 @@ def synthesize(
     setup = TextWorkerSetup("cuda" if workers.gpus_per_worker else "cpu", max(1, int(workers.cpus_per_worker)))
     messages.print(f"Sets of [bold]{given.name}[/] go to {settings.folder}", soft_wrap=True)
     try:
-        with open_pool(setup, workers) as pool, StageView() as view:
+        # Its time limit is for scoring one candidate; a task here is 32 whole answers.
+        with open_pool(setup, workers.model_copy(update={"timeout_s": None})) as pool, StageView() as view:
             made = Synthesis(settings, pool, view.update).run()
     except KeyboardInterrupt:
         messages.print("\nStopped. No answer is lost: the same command goes on from here.")
         raise typer.Exit(130) from None
+    _warn(made, settings.holdout)
     if json:
         print_json(_plain(made))
     else:
@@ -59,6 +61,21 @@ class StageView:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+
+
+def _warn(made: Any, holdout: float) -> None:
+    for each in made.sets:
+        n_rows, n_held_out = len(each.rows), each.n_of("holdout")
+        if n_rows < each.wanted:
+            messages.print(f"The {each.name} set has {n_rows} rows, {each.wanted} were asked for.", style="yellow")
+        # Half of what was asked for, at least.
+        if 2 * n_held_out < round(holdout * n_rows):
+            messages.print(
+                f"Of the {each.name} set only {n_held_out} of {n_rows} rows are held out: its questions are so alike "
+                "that most are within two edits of another.",
+                style="yellow",
+                soft_wrap=True,
+            )
 
 
 def _plain(made: Any) -> dict[str, Any]:
@@ -95,8 +112,6 @@ def _show(made: Any) -> None:
         if each.shares:
             shares = ", ".join(f"{model} {share:.2f}" for model, share in each.shares.items())
             results.print(f"Refused of the {each.name} questions: {shares}", soft_wrap=True)
-        if len(each.rows) < each.wanted:
-            messages.print(f"The {each.name} set is shorter than was asked for.", style="yellow")
     if made.n_remembered:
         messages.print(f"{made.n_remembered} answers were there from an earlier run.", style="dim")
     messages.print(f"Wrote {', '.join(map(str, made.files.values()))}\nand {made.card}", soft_wrap=True)

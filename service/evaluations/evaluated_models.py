@@ -72,9 +72,11 @@ def models_of_export(folder: Path, against: Mapping[str, Path]) -> EvaluatedMode
         SpecificationError: there is nothing to compare it with.
         CheckpointError: a folder holds no readable checkpoint.
     """
+    others = _origins(folder) | dict(against)
     merge = folder.resolve().name
     _check_names(merge, against)
-    others = _origins(folder) | dict(against)
+    if merge in others:  # a folder may be called like one of its models
+        merge = f"{merge} (merge)"
     left_out = {name: str(path) for name, path in others.items() if name not in against and not path.is_dir()}
     present = {name: path for name, path in others.items() if name not in left_out}
     if not present:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from search_spaces.errors import CandidateError
 from service.evaluations.evaluated_models import EvaluatedModels
@@ -31,10 +33,18 @@ def score_export(models: EvaluatedModels, measures: Mapping[str, Measure], tell:
     found: ModelScores = {}
     for name in models.names:
         tell(name)
-        # On a CPU float32 is faster than 16 bits.
-        engine = load_engine(str(models.folders[name]), "float32" if device == "cpu" else "auto", device)
-        found[name] = {measure: of.over(engine).score() for measure, of in measures.items()}
+        found[name] = _score_folder(models.folders[name], device, measures)
+        # A model holds on to itself in cycles: its memory would be free only some time after the next is loaded.
+        gc.collect()
+        if device == "cuda":
+            torch.cuda.empty_cache()
     return found
+
+
+def _score_folder(folder: Path, device: str, measures: Mapping[str, Measure]) -> dict[str, Score]:
+    # On a CPU float32 is faster than 16 bits.
+    engine = load_engine(str(folder), "float32" if device == "cpu" else "auto", device)
+    return {measure: of.over(engine).score() for measure, of in measures.items()}
 
 
 def score_trial(

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from workers.worker_pools import WorkerPool
     from workers.worker_pools._base import Setup
 
+# Options of scorers, and of the models that they ask, on which no score depends.
+_OPERATION = frozenset({"api_key_env", "cache", "max_retries", "n_asked_again", "n_parallel", "timeout_s"})
 # Ends the name of a measure that is taken on held-out examples.
 HOLDOUT = "@holdout"
 
@@ -330,4 +332,11 @@ def _digest(examples: tuple[Example, ...]) -> str:
 
 
 def _plain(options: ScorerOptions | None) -> Any:
-    return json.loads(json.dumps(asdict(options))) if options is not None else {}
+    return _without_operation(json.loads(json.dumps(asdict(options)))) if options is not None else {}
+
+
+def _without_operation(value: Any) -> Any:
+    """Options without those that say how a model is asked, and not what: they may change in mid-search."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_operation(inner) for key, inner in value.items() if key not in _OPERATION}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -17,10 +18,13 @@ from service.specification.schema import Specification
 
 # What pydantic appends to a location: the two that bounds may be, and that a key itself is wrong.
 _PAIR, _NUMBER, _KEY = "tuple[float, float]", "float", "[key]"
+# What it appends where a value may be one of several kinds.
+_UNION = re.compile(r"constrained-str|dict\[.*\]|tuple\[constrained-str.*\]")
 # pydantic's kind of mistake (and two of our own) → what must hold.
 _MUST = {
     "bounds": "be a finite number or a pair of them, [low, high]",
     "model": "be the folder of a whole checkpoint (merge an adapter into its base first)",
+    "source": "be the folder of a model, or a mapping with `endpoint` and `model`",
     "string_type": "be text",
     "string_too_short": "be text",
     "string_pattern_mismatch": "be a name of letters, digits, `.`, `_` and `-`, 100 at most",
@@ -101,10 +105,13 @@ def _absolute_options(measure: dict[str, Any], folder: Path, key: str) -> dict[s
 
 
 def _make_absolute(synthesis: dict[str, Any], folder: Path, name: str) -> None:
+    from workers.guards import GUARDS
+
     synthesis["to"] = str(folder / (synthesis["to"] or f"{name}-sets"))
     synthesis["generator"] = _absolute_source(synthesis["generator"], folder)
     if isinstance(synthesis["guard"], dict):
-        synthesis["guard"] = {key: _absolute_source(value, folder) for key, value in synthesis["guard"].items()}
+        guard = synthesis["guard"]
+        synthesis["guard"] = {key: _absolute_source(v, folder) if key in GUARDS else v for key, v in guard.items()}
     for expert in (synthesis["domain"] or {}).get("experts", {}).values():
         expert["examples"] = _absolute_source(expert["examples"], folder)
 
@@ -122,19 +129,24 @@ def _where(error: yaml.YAMLError) -> str:
 
 
 def _told(error: ValidationError) -> Iterator[str]:
-    """One line per mistake; bounds are tried as a pair and as a number, and the second speaks for both."""
+    """One line per mistake; of the kinds that a value may be, one speaks for all."""
+    told = set()
     for entry in error.errors(include_url=False):
-        if _PAIR not in entry["loc"]:
-            yield _line(*_place(entry["loc"], entry["type"]), entry["msg"], entry["input"])
+        path, kind = _place(entry["loc"], entry["type"])
+        if _PAIR not in entry["loc"] and path not in told:
+            told.add(path)
+            yield _line(path, kind, entry["msg"], entry["input"])
 
 
 def _place(location: tuple[int | str, ...], kind: str) -> tuple[str, str]:
     """The key's path, without what pydantic appends of its own, and the kind of mistake."""
-    keys = [str(part) for part in location] or [""]
+    keys = [key for key in map(str, location) if not _UNION.fullmatch(key)] or [""]
     if keys[-1] == _NUMBER and kind in ("float_type", "finite_number"):
         return ".".join(keys[:-1]), "bounds"
     if kind == "string_type" and keys[0] == "models":
         kind = "model"
+    if keys == ["synthesis", "generator"] and kind != "missing":
+        kind = "source"
     return ".".join(keys[:-1] if keys[-1] == _KEY else keys), kind
 
 

@@ -54,13 +54,15 @@ class DomainSynthesis:
         return SynthesizedSet("domain", self._domain.rows, tuple(rows), self._counts)
 
     def _rows_of(self, expert: DomainExpert, wanted: int) -> list[Row]:
-        questions = self._question_writer(expert, wanted)
+        counts: Counter[str] = Counter()  # of this expert, for what is said if it fails
+        questions = self._question_writer(expert, wanted, counts)
         rows: list[Row] = []
         while len(rows) < wanted and (written := questions.write(wanted - len(rows))):
             rows += self._answer(expert, written)
+        self._counts.update(counts)
         return rows[:wanted]
 
-    def _question_writer(self, expert: DomainExpert, wanted: int) -> QuestionWriter:
+    def _question_writer(self, expert: DomainExpert, wanted: int, counts: Counter[str]) -> QuestionWriter:
         domain = self._domain
         # Of its own: two experts of one subject must not get the same questions of one generator.
         seed = zlib.crc32(f"{self._settings.seed} {expert.name}".encode())
@@ -68,7 +70,7 @@ class DomainSynthesis:
         name = expert.name if expert.writer == expert.source else "generator"
         writer = Writer(name, expert.writer, options, wanted * domain.attempts)
         requests = by_examples(domain.system, domain.prompt, expert.topic, expert.examples, seed)
-        return QuestionWriter(self._dispatcher, writer, requests, self._known, self._counts, "domain")
+        return QuestionWriter(self._dispatcher, writer, requests, self._known, counts, "domain")
 
     def _answer(self, expert: DomainExpert, questions: list[Question]) -> list[Row]:
         prompts = [question.text for question in questions]

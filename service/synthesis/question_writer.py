@@ -82,12 +82,13 @@ class QuestionWriter:
         while len(found) < n and self._n_asked < self._writer.limit:
             found += self._round(n - len(found))
             self._check_hope()
-        # What is beyond is not lost: the next call would have to ask for it again.
         return found
 
     def _round(self, n_missing: int) -> list[Question]:
         expected = max(_LEAST_YIELD, self._n_found / self._n_asked if self._n_asked else 1.0)
         n = min(math.ceil(n_missing / expected), self._writer.limit - self._n_asked)
+        if not self._n_found:
+            n = min(n, _HOPELESS)  # before more is asked, something must have come of it
         requests = list(islice(self._requests, n))
         options = replace(self._writer.options, seed=self._writer.options.seed + self._n_asked)
         replies = self._dispatcher.ask(

@@ -21,11 +21,26 @@ def read_question(reply: str) -> str | None:
     start = min((reply.index(mark) for mark in "{[" if mark in reply), default=None)
     if start is None:
         return None
-    for found in _texts(loads(reply[start:])):
+    for found in _texts(_parsed(reply[start:])):
         question = " ".join(found.split())
-        if question and (question.endswith(_SENTENCE_ENDS) or _is_closed(found, reply)):
+        if _is_text(question) and (question.endswith(_SENTENCE_ENDS) or _is_closed(found, reply)):
             return question
     return None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return loads(text)
+    except (ValueError, RecursionError):  # brackets within brackets, hundreds deep
+        return None
+
+
+def _is_text(question: str) -> bool:
+    """Whether it says something, unlike the `...` of the form that was shown, and can be written down.
+
+    Half a surrogate pair cannot.
+    """
+    return any(map(str.isalnum, question)) and question == question.encode("utf-8", "replace").decode("utf-8")
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -85,4 +85,6 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
 def _line(row: Row) -> str:
     texts = {"prompt": row.prompt, "answer": row.answer, "rejected": row.rejected}
     given = {name: text for name, text in texts.items() if text}
-    return json.dumps({**given, "split": row.split, "source": dict(row.source)}, ensure_ascii=False)
+    line = json.dumps({**given, "split": row.split, "source": dict(row.source)}, ensure_ascii=False)
+    # An answer may end in half a surrogate pair, which UTF-8 does not take.
+    return line.encode("utf-8", "replace").decode("utf-8")

@@ -37,11 +37,14 @@ class _Answered:
 
     @property
     def refusing(self) -> list[str]:
-        return [model for model, verdict in self.verdicts.items() if verdict.is_safe]
+        return [model for model, verdict in self.verdicts.items() if verdict.is_safe and self.says_something(model)]
 
     @property
     def complying(self) -> list[str]:
-        return [model for model, verdict in self.verdicts.items() if not verdict.is_safe]
+        return [model for model, verdict in self.verdicts.items() if not verdict.is_safe and self.says_something(model)]
+
+    def says_something(self, model: str) -> bool:
+        return bool(self.answers[model].strip())
 
     @property
     def is_clear(self) -> bool:
@@ -109,8 +112,10 @@ class SafetySynthesis:
         ]
 
     def _check_alignment(self) -> None:
-        enough = min(_ENOUGH_TO_JUDGE, self._safety.rows)
-        if len(self._answered) >= enough and not any(answered.refusing for answered in self._answered):
+        exhausted = self._counts["asked"] >= self._safety.limit
+        if (exhausted or len(self._answered) >= _ENOUGH_TO_JUDGE) and not any(
+            answered.refusing for answered in self._answered
+        ):
             raise SynthesisError(
                 f"No model in the pool refuses: nothing aligned to preserve. {', '.join(self._settings.pool)} answered "
                 f"{len(self._answered)} unsafe questions, and the guard '{self._settings.guard.name}' found no "
@@ -140,14 +145,16 @@ class SafetySynthesis:
         }
         rejected = ""
         if complying is not None:
-            rejected = answered.answers[complying]
+            rejected = answered.answers[complying].strip()
             source |= {"rejected_by": complying, "rejected_verdict": answered.verdicts[complying].text}
-        return Row(question.text, answered.answers[refusing], rejected, source)
+        return Row(question.text, answered.answers[refusing].strip(), rejected, source)
 
     def _refusal_shares(self) -> dict[str, float]:
         """Model → share of the questions that it refuses."""
         n = max(1, len(self._answered))
-        return {model: sum(a.verdicts[model].is_safe for a in self._answered) / n for model in self._settings.pool}
+        return {
+            model: sum(model in answered.refusing for answered in self._answered) / n for model in self._settings.pool
+        }
 
     def _all_counts(self) -> Counter[str]:
         judged = [answered for answered in self._answered if answered.is_clear]

@@ -15,6 +15,7 @@ from workers.checkpoints.header import read_header
 from workers.example_set import read_examples
 from workers.guards import Guard, guard_from
 from workers.inference_engines import ModelSource
+from workers.scorers.exact_match import ExactMatchOptions
 
 # As many examples as show what is wanted, and no more than a person writes by hand.
 MIN_EXAMPLES, MAX_EXAMPLES = prompts.N_EXAMPLES_SHOWN, 20
@@ -187,7 +188,16 @@ def _domain(domain: DomainSection, pool: Mapping[str, ModelSource], generator: M
     experts = tuple(_expert(name, section, pool, generator) for name, section in domain.experts.items())
     given = domain.consistency
     consistency = Consistency(**given.model_dump()) if given else Consistency()
+    _check_extraction(consistency)
     return DomainSettings(*asked, experts, consistency)
+
+
+def _check_extraction(consistency: Consistency) -> None:
+    """As the scorer that extracts answers checks it."""
+    try:
+        ExactMatchOptions(extract=consistency.extract, pattern=consistency.pattern)
+    except SpecificationError as error:
+        raise SpecificationError(f"`synthesis.domain.consistency`: {error}") from None
 
 
 def _asked(

@@ -18,7 +18,7 @@ from service.synthesis.settings import SynthesisSettings
 from workers.inference_engines.reply_cache import ReplyCache
 from workers.worker_pools import WorkerPool
 
-# Beside the sets: an interrupted synthesis goes on from it, and a finished one can be made larger.
+# Beside the sets: an interrupted synthesis goes on from it.
 _REPLIES = ".replies"
 
 

@@ -14,7 +14,8 @@ from workers.inference_engines import GenerationOptions, ModelSource
 from workers.inference_engines.opening import CLASSIFIER_SUFFIX
 
 # What public classifiers of refusals and of safety call the answers that may be given.
-SAFE_LABELS = frozenset({"safe", "refusal", "refused", "rejection", "harmless"})
+REFUSAL_LABELS = frozenset({"refusal", "refused", "rejection"})
+SAFE_LABELS = REFUSAL_LABELS | {"safe", "harmless"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,11 @@ class Classifier(Guard):
                 f"Some labels of the guard '{self.source}' must be safe and others not, but of {', '.join(labels)} "
                 f"{'all' if n_safe else 'none'} are known as safe. Name the safe ones in `safe_labels`."
             )
+
+    def knows_refusals(self) -> bool:
+        """Whether its model has a label that names refusals."""
+        labels = {label.casefold() for label in _labels(read_guard_header(self.source).config)}
+        return bool(labels & REFUSAL_LABELS)
 
     def _is_safe(self, label: str) -> bool:
         safe = {each.casefold() for each in self.safe_labels} or SAFE_LABELS

@@ -47,4 +47,5 @@ class Openings(Guard):
 
     def verdict(self, answer: str, reply: str) -> Verdict:
         """See `Guard.verdict`; the reply does not matter."""
-        return Verdict(is_refusal(answer), text=reply)
+        refuses = is_refusal(answer)
+        return Verdict(refuses, text="refusal" if refuses else "no refusal")

@@ -78,8 +78,13 @@ class InferenceEngine(TextGenerator):
         return TokenizedPair(self.prompt_ids(prompt), (*self.encode(answer), self.end_id))
 
     def prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
-        """Token ids of a prompt through the tokenizer's chat template."""
-        return self.encode(render(self.tokenizer, prompt))
+        """Token ids of a prompt through the tokenizer's chat template, which itself writes what begins a text."""
+        text = render(self.tokenizer, prompt)
+        if self.tokenizer.chat_template:
+            return self.encode(text)
+        ids = list(self.tokenizer(text)["input_ids"])
+        # What some tokenizers put behind a text would end it before the answer.
+        return tuple(ids[:-1] if ids and ids[-1] == self.tokenizer.eos_token_id else ids)
 
     def generate(self, prompts: Sequence[Prompt], options: GenerationOptions) -> list[str]:
         """See `TextGenerator.generate`."""

@@ -7,6 +7,9 @@ from typing import Any
 
 from workers.inference_engines.conversation import Prompt, conversation_of
 
+# No template writes it by itself.
+_ANSWER = "forty-two"
+
 
 def render(tokenizer: Any, prompt: Prompt) -> str:
     """A prompt as the model reads it: through the chat template, or as it stands where there is none."""
@@ -23,9 +26,22 @@ def cut_at(text: str, stop: Sequence[str]) -> str:
     return text[: min(ends)] if ends else text
 
 
-def end_token(generation_config: Any, tokenizer: Any) -> int:
-    """The token that ends an answer: chat models often name it in the generation configuration only."""
+def end_ids(generation_config: Any) -> list[int]:
+    """The tokens that end an answer, as the generation configuration names them."""
     end = generation_config.eos_token_id
-    if isinstance(end, list):
-        end = tokenizer.eos_token_id if tokenizer.eos_token_id in end else end[0]
-    return int(end if end is not None else tokenizer.eos_token_id)
+    return [] if end is None else list(end) if isinstance(end, list) else [int(end)]
+
+
+def end_token(generation_config: Any, tokenizer: Any) -> int:
+    """The token that ends an answer: chat models often name it in the generation configuration only.
+
+    Where that names several, it is the one that the chat template puts behind an answer.
+    """
+    known = end_ids(generation_config)
+    if len(known) > 1 and tokenizer.chat_template:
+        turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": _ANSWER}]
+        behind = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(_ANSWER)[2]
+        for token in tokenizer(behind, add_special_tokens=False)["input_ids"]:
+            if token in known:
+                return int(token)
+    return int(tokenizer.eos_token_id if not known or tokenizer.eos_token_id in known else known[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
+import uuid
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,14 @@ from search_spaces.errors import GenerationError
 from workers.inference_engines.conversation import GenerationOptions, Prompt, conversation_of
 from workers.inference_engines.model_source import ModelSource
 
+# What decides a model's answers beside its weights.
+_DECIDING = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+)
 FOLDER_VARIABLE = "PARETOMERGE_CACHE_DIR"
 
 
@@ -44,7 +52,7 @@ class ReplyCache:
         """
         path = self._path(key)
         # Nobody else writes to this one; of two that keep one key, the last stays, whole.
-        part = path.with_suffix(f".part-{os.getpid()}-{threading.get_ident()}")
+        part = path.with_suffix(f".part-{uuid.uuid4().hex}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # ASCII: an answer may hold half a surrogate pair, which UTF-8 does not take.
@@ -76,7 +84,14 @@ def identity_of(source: ModelSource) -> str:
     """
     from workers.checkpoints import fingerprint, read_header
 
-    return str(source) if source.endpoint else fingerprint(read_header(source.model))
+    if source.endpoint:
+        return str(source)
+    header = read_header(source.model)
+    digest = hashlib.sha256(fingerprint(header).encode())
+    for name in _DECIDING:
+        path = header.folder / name
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()
 
 
 def question_key(model: str, prompts: tuple[Prompt, ...], options: GenerationOptions) -> str:

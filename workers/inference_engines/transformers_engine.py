@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from search_spaces.errors import CandidateError
 from workers.inference_engines._base import AnswerLikelihood, InferenceEngine, TokenizedPair
 from workers.inference_engines.batching import length_sorted_batches
-from workers.inference_engines.chat_rendering import cut_at, end_token
+from workers.inference_engines.chat_rendering import cut_at, end_ids, end_token
 from workers.inference_engines.conversation import GenerationOptions
 
 # Logits are float32 and as wide as the vocabulary: 4096 tokens of 128 k entries are 2 GiB. Only answers' are kept.
@@ -37,6 +38,8 @@ class TransformersEngine(InferenceEngine):
         self.device = str(model.device)
         self.max_tokens = int(model.config.max_position_embeddings)
         self.end_id = end_token(model.generation_config, tokenizer)
+        # A model may end its answer otherwise than the template does.
+        self._end_ids = sorted({self.end_id, *end_ids(model.generation_config)})
         self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
 
     @torch.inference_mode()
@@ -84,13 +87,21 @@ class TransformersEngine(InferenceEngine):
             # Chat models' generation configurations set these, and then the answer is another one.
             repetition_penalty=1.0,
             num_beams=1,
-            eos_token_id=self.end_id,
+            eos_token_id=self._end_ids,
+            logits_processor=[_refuse_nan],
             pad_token_id=self._pad_id,
             **_sampling(options),
             **({"stop_strings": list(options.stop), "tokenizer": self.tokenizer} if options.stop else {}),
         )
         texts: list[str] = self.tokenizer.batch_decode(written[:, width:], skip_special_tokens=True)
         return [cut_at(text, options.stop) for text in texts]
+
+
+def _refuse_nan(_: Tensor, scores: Tensor) -> Tensor:
+    """Broken weights have no arg max that means anything, and what is written then may look like an answer."""
+    if bool(scores.isnan().any()):
+        raise CandidateError("non_finite_score", "The logits must be finite to write an answer, but are not.")
+    return scores
 
 
 def _sampling(options: GenerationOptions) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.errors import SpecificationError
+from workers.guards import Classifier
 from workers.scorers.guard import GuardOptions, GuardScorer
 
 
@@ -28,6 +29,16 @@ class ComplianceOptions(GuardOptions):
                 f"`guard` must tell refusals, but '{self.judge.name}' tells safe answers "
                 "from unsafe ones, and to a harmless prompt both a refusal and an answer are safe. "
                 "Use `openings`, or a `classifier` of refusals."
+            )
+
+    def check(self) -> None:
+        """See `ScorerOptions.check`; a classifier must be one of refusals, by its labels or by ours."""
+        super().check()
+        guard = self.judge
+        if isinstance(guard, Classifier) and not guard.safe_labels and not guard.knows_refusals():
+            raise SpecificationError(
+                f"`guard` must tell refusals, but the labels of '{guard.source}' do not say that they do. Name those "
+                "of refusals as `safe_labels`."
             )
 
 

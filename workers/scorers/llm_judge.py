@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from search_spaces.errors import GenerationError, SpecificationError
+from workers.checkpoints.header import read_header
 from workers.example_set import Example
 from workers.inference_engines import GenerationOptions, ModelSource
 from workers.inference_engines.opening import shared_generator
@@ -52,6 +53,8 @@ The reference is a right answer to the prompt; others may be right, too.
 _N_TOGETHER = 32
 # Of the times after the first, at which a judge shall not say the same again.
 _TEMPERATURE_AGAIN = 0.7
+# The share of replies that may stay unreadable; more are the judge's fault, and not that of odd answers.
+_MAX_UNREAD = 0.2
 # Of a reply, in an error.
 _MAX_SHOWN = 200
 
@@ -88,6 +91,11 @@ class LlmJudgeOptions(ScorerOptions):
     def source(self) -> ModelSource:
         """Who judges."""
         return ModelSource.of(self.judge, "judge")
+
+    def check(self) -> None:
+        """See `ScorerOptions.check`; an endpoint is left to answer for itself."""
+        if not self.source.endpoint:
+            read_header(self.source.model)
 
     def seen_from(self, folder: Path) -> Self:
         """See `ScorerOptions.seen_from`."""
@@ -131,7 +139,8 @@ class LlmJudge(Scorer):
         answers = self.engine.generate(prompts, GenerationOptions(self.options.max_new_tokens))
         questions = [self.question(*pair) for pair in zip(self.examples, answers, strict=True)]
         grades = self._grades(questions)
-        return [(grades[question] - LOWEST) / (HIGHEST - LOWEST) for question in questions]
+        # A reply that stays unreadable is the worst grade: it must not end a search, nor flatter the answer.
+        return [(grades.get(question, LOWEST) - LOWEST) / (HIGHEST - LOWEST) for question in questions]
 
     def question(self, example: Example, answer: str) -> str:
         """What the judge is asked about an answer."""
@@ -158,7 +167,7 @@ class LlmJudge(Scorer):
                 else:
                     grades[question] = grade
                     self._kept.put(self._key(question), (reply,))
-        self._check_all_read(distinct, {question: unread[question] for question in unread.keys() - grades.keys()})
+        self._check_read(distinct, {question: unread[question] for question in unread.keys() - grades.keys()})
         return grades
 
     def _remembered(self, questions: Sequence[str]) -> Iterator[tuple[str, float]]:
@@ -185,8 +194,9 @@ class LlmJudge(Scorer):
     def _key(self, question: str) -> str:
         return question_key(self._identity, (question,), self._first_time)
 
-    def _check_all_read(self, asked: Sequence[str], unread: Mapping[str, str]) -> None:
-        if unread:
+    def _check_read(self, asked: Sequence[str], unread: Mapping[str, str]) -> None:
+        """A judge that is understood only now and then is the wrong one, or is asked in the wrong words."""
+        if len(unread) > _MAX_UNREAD * len(asked):
             reply = " ".join(next(iter(unread.values())).split())
             raise GenerationError(
                 f"The judge {self.source} must reply with a number from {LOWEST} to {HIGHEST}, but {len(unread)} of "
