@@ -56,6 +56,14 @@ def test_the_merge_has_its_name_alone(export: Path) -> None:
         models_of_export(export, {"merge": FAMILY / "base"})
 
 
+def test_a_merge_in_a_folder_called_like_a_model(export: Path) -> None:
+    folder = export.rename(export.with_name("base"))
+    models = models_of_export(folder, {})
+    assert models.merge == "base (merge)"
+    assert models.folders[models.merge] == folder
+    assert models.folders["base"] != folder
+
+
 def test_a_folder_without_a_model_is_refused_at_once(export: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"config.json"):
         models_of_export(export, {"other": tmp_path})

@@ -231,6 +231,18 @@ def test_a_set_is_known_by_its_content(prepare: Prepare, write_set: WriteSet) ->
     assert len({str(digest(row)) for row in (ROW, ROW | {"answer": "b"}, ROW | {"prompt": "p"})}) == 3
 
 
+def test_how_a_judge_is_asked_is_no_part_of_the_search(prepare: Prepare, write_set: WriteSet) -> None:
+    def fixed(**changes: Any) -> Any:
+        judge = {"endpoint": "http://127.0.0.1:9/v1", "model": "judge"} | changes.pop("judge", {})
+        options = {"judge": judge} | changes
+        given = {"alignment": {"set": write_set(ROW), "scorer": "llm_judge", "options": options}}
+        return prepare(objectives=given).identity.fixed["objectives.alignment"]
+
+    assert fixed() == fixed(judge={"n_parallel": 9, "timeout_s": 9.0, "max_retries": 9}) == fixed(n_asked_again=5)
+    assert fixed() != fixed(judge={"model": "another"})
+    assert fixed() != fixed(rubric="Be brief.")
+
+
 def test_a_model_is_known_by_its_content(prepare: Prepare, tmp_path: Path) -> None:
     moved = prepare(models=models(aligned=copied("aligned", tmp_path), expert=FAMILY / "expert")).identity.fixed
     swapped = prepare(models=models(aligned=FAMILY / "expert", expert=FAMILY / "expert")).identity.fixed

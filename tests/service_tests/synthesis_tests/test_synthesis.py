@@ -224,3 +224,29 @@ def test_a_set_that_stays_short_of_usable_replies(make_settings: MakeSettings, p
     (made,) = Synthesis(settings, pool).run().sets
     assert 0 < len(made.rows) < made.wanted
     assert made.counts["duplicate"] > made.counts["asked"] / 2
+
+
+class SilentPool(InProcessPool):
+    """Whose base says nothing at all."""
+
+    def __init__(self) -> None:
+        super().__init__(TextWorkerSetup(n_threads=1))
+        self._silent = False
+
+    def submit(self, ticket: int, task: object) -> None:
+        assert isinstance(task, TextTask)
+        self._silent = Path(task.source.model).name == "base"
+        super().submit(ticket, task)
+
+    def next_finished(self, timeout_s: float | None = None) -> tuple[int, Evaluation] | None:
+        finished = super().next_finished(timeout_s)
+        if finished is None or not self._silent:
+            return finished
+        return finished[0], Evaluation(answers=tuple("" for _ in finished[1].answers))
+
+
+def test_who_says_nothing_neither_refuses_nor_complies(make_settings: MakeSettings) -> None:
+    (made,) = Synthesis(make_settings(domain=None, benign=None), SilentPool()).run().sets
+    assert made.shares["base"] == 0.0
+    assert {row.source["rejected_by"] for row in made.rows} == {"expert"}
+    assert all(row.answer and row.rejected for row in made.rows)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from search_spaces.errors import CandidateError
 from workers.example_set import Example, read_examples
 from workers.inference_engines import AnswerLikelihood, GenerationOptions, TokenizedPair
 from workers.inference_engines.transformers_engine import TransformersEngine
@@ -188,3 +190,38 @@ def test_it_reads_the_weights_of_the_moment(base: Loaded, pairs: list[TokenizedP
         changed.model.model.norm.weight.mul_(0.5)
     after = engine.answer_likelihoods(pairs[:4])
     assert all(b.total != a.total for b, a in zip(before, after, strict=True))
+
+
+def test_broken_weights_write_nothing(base: Loaded) -> None:
+    broken = copy.deepcopy(base.model)
+    next(broken.parameters()).data.fill_(float("nan"))
+    engine = TransformersEngine(broken, base.tokenizer)
+    with pytest.raises(CandidateError, match="The logits must be finite to write an answer, but are not"):
+        engine.generate(["how do i make old dust?"], GenerationOptions(4))
+
+
+def test_of_several_end_tokens_it_is_the_one_behind_an_answer(base: Loaded) -> None:
+    # As Phi-3 has it: the tokenizer's own ends a text, another one ends a turn.
+    tokenizer = copy.deepcopy(base.tokenizer)
+    tokenizer.chat_template = tokenizer.chat_template.replace("eos_token", "'<|user|>'")
+    model = copy.deepcopy(base.model)
+    turn_end = tokenizer.convert_tokens_to_ids("<|user|>")
+    model.generation_config.eos_token_id = [tokenizer.eos_token_id, turn_end]
+    engine = TransformersEngine(model, tokenizer)
+    assert engine.end_id == turn_end != tokenizer.eos_token_id
+    assert engine.tokenize("p", "a").answer[-1] == turn_end
+    # Text that the family ends by its own end token ends there, too.
+    assert engine.generate(["12 kg in g?"], GenerationOptions(20)) == base.engine().generate(
+        ["12 kg in g?"], GenerationOptions(20)
+    )
+
+
+def test_without_a_template_a_text_begins_as_the_tokenizer_begins_it(base: Loaded) -> None:
+    tokenizer = copy.deepcopy(base.tokenizer)
+    tokenizer.chat_template = None
+    plain_ids = TransformersEngine(base.model, tokenizer).prompt_ids("12 kg in g?")
+    begin = tokenizer.convert_tokens_to_ids("<|user|>")
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|user|> $A </s>", special_tokens=[("<|user|>", begin), ("</s>", tokenizer.eos_token_id)]
+    )
+    assert TransformersEngine(base.model, tokenizer).prompt_ids("12 kg in g?") == (begin, *plain_ids)
