@@ -112,7 +112,7 @@ def _caption(trials: Sequence[FinishedTrial], objectives: Sequence[str]) -> str:
     reference = reference_point(trials, len(objectives))
     shown = ", ".join(f"{value:.3f}" for value in reference)
     doubtful = within_error(trials)
-    doubt = f"\n{len(doubtful)} more are dominated only within error: they may belong to the front" if doubtful else ""
+    doubt = f"\n{len(doubtful)} more are dominated only within error: chance may keep them out" if doubtful else ""
     return f"hypervolume {_hypervolume(trials, reference):.4f} above ({shown}); ± one standard error{doubt}"
 
 
