@@ -207,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A search with and without safety data, judged on held-out examples.")
     parser.add_argument("--real", type=Path, help="folder of the real trio, such as build/real-trio")
     parser.add_argument("--work", type=Path, default=Path("build/paper"), help="where sets and specifications go")
-    parser.add_argument("--evaluations", type=int, nargs=2, default=(200, 40), metavar=("TINY", "REAL"))
+    parser.add_argument("--evaluations", type=int, nargs=2, default=(300, 30), metavar=("TINY", "REAL"))
     parser.add_argument("--to", type=Path, help="a Markdown file for the tables")
     options = parser.parse_args()
     n_tiny, n_real = options.evaluations
