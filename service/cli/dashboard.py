@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import socket
+import threading
+from typing import Annotated, Any
+from wsgiref.simple_server import WSGIServer, make_server
 
 import typer
 
@@ -23,9 +26,25 @@ def dashboard(
     url = database_url()
     connect(url)
     messages.print(f"Optuna Dashboard: http://{host}:{port}/  (Ctrl-C ends it)")
+    _serve(optuna_dashboard.wsgi(optuna.storages.RDBStorage(url)), host, port)
+
+
+def _serve(app: Any, host: str, port: int) -> None:
+    """Answer in a thread until Ctrl-C: in the thread that answers, wsgiref would take it for a failed request."""
     try:
-        optuna_dashboard.run_server(optuna.storages.RDBStorage(url), host=host, port=port)
+        server = make_server(host, port, app, _IPv6Server if ":" in host else WSGIServer)
     except OSError as error:
         raise FailureError(
             f"The dashboard must listen on {host}:{port}, but cannot: {error}. Name another with `--port`."
         ) from error
+    with server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            thread.join()
+        except KeyboardInterrupt:
+            server.shutdown()
+
+
+class _IPv6Server(WSGIServer):
+    address_family = socket.AF_INET6
