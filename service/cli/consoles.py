@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -17,10 +18,27 @@ def print_json(values: Any) -> None:
     print(json.dumps(values, indent=2))
 
 
-def progress_bar() -> Progress:
-    """A bar with a count and a description; nothing where nobody watches."""
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
-    return Progress(*columns, console=messages, disable=not messages.is_terminal)
+class BarView:
+    """A bar with a count and a description, which shows nothing where nobody watches; a context manager.
+
+    Args:
+        total: of the count; None while it is not known.
+        completed: of it, from the start.
+    """
+
+    def __init__(self, total: int | None = None, completed: int = 0) -> None:
+        columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
+        self._bar = Progress(*columns, console=messages, disable=not messages.is_terminal)
+        self._task = self._bar.add_task("starting workers", total=total, completed=completed)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
 
 
 def seconds(value: float) -> str:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
-from rich.progress import TaskID
-
-from service.cli.consoles import messages, progress_bar, seconds
+from service.cli.consoles import BarView, messages, seconds
 from service.search import SearchProgress
 
 # Lines that a log gets of one search.
 _N_LINES = 10
 
 
-class ProgressView:
+class ProgressView(BarView):
     """Evaluations done, hypervolume, best of each objective, rate and time left.
 
     Args:
@@ -24,8 +19,7 @@ class ProgressView:
 
     def __init__(self, budget: int, n_finished: int) -> None:
         self._every = max(1, budget // _N_LINES)
-        self._bar = progress_bar()
-        self._task: TaskID = self._bar.add_task("starting workers", total=budget, completed=n_finished)
+        super().__init__(budget, n_finished)
 
     def update(self, progress: SearchProgress) -> None:
         """Show where the search stands."""
@@ -35,15 +29,6 @@ class ProgressView:
             progress.n_finished % self._every == 0 or progress.n_finished == progress.budget
         ):
             messages.print(f"{progress.n_finished}/{progress.budget}  {line}", soft_wrap=True)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
 
 def _line(progress: SearchProgress) -> str:

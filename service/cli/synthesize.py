@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import typer
 
-from service.cli.consoles import messages, print_json, progress_bar, results
+from service.cli.consoles import BarView, messages, print_json, results
 
 
 def synthesize(
@@ -40,27 +39,14 @@ def synthesize(
         _show(made)
 
 
-class StageView:
+class StageView(BarView):
     """The live view of a synthesis: a bar for the stage; where nobody watches, a line for each that is done."""
-
-    def __init__(self) -> None:
-        self._bar = progress_bar()
-        self._task = self._bar.add_task("starting workers", total=None)
 
     def update(self, progress: Any) -> None:
         """Show where the stage stands."""
         self._bar.update(self._task, completed=progress.n_done, total=progress.n_asked, description=progress.stage)
         if not messages.is_terminal and progress.n_done == progress.n_asked:
             messages.print(f"{progress.n_done}/{progress.n_asked}  {progress.stage}", soft_wrap=True)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
 
 def _warn(made: Any, holdout: float) -> None:

@@ -11,16 +11,9 @@ from pathlib import Path
 
 from service.search.preparation import PreparedSearch
 from service.studies import FinishedTrial
+from workers.checkpoints.fingerprint import DECIDING_FILES
 
 _PACKAGES = ("paretomerge", "torch", "transformers", "safetensors", "optuna", "numpy", "numba")
-# What decides a model's answers beside its weights.
-_MODEL_FILES = (
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-)
 
 
 def provenance(prepared: PreparedSearch, trial: FinishedTrial) -> str:
@@ -45,7 +38,7 @@ def provenance(prepared: PreparedSearch, trial: FinishedTrial) -> str:
 
 def _model_digests(prepared: PreparedSearch, name: str) -> dict[str, object]:
     header = prepared.headers[name]
-    files = [*header.files, *(file for file in _MODEL_FILES if (header.folder / file).is_file())]
+    files = [*header.files, *(file for file in DECIDING_FILES if (header.folder / file).is_file())]
     return {"folder": str(header.folder), "sha256": {file: file_digest(header.folder / file) for file in files}}
 
 

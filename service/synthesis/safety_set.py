@@ -78,10 +78,9 @@ class SafetySynthesis:
         while (missing := self._safety.rows - len(self._usable())) > 0 and (written := questions.write(missing)):
             self._answered += self._answer(written)
             self._check_alignment()
-        usable = self._usable()[: self._safety.rows]
-        return SynthesizedSet(
-            "safety", self._safety.rows, tuple(map(self._row, usable)), self._all_counts(), self._refusal_shares()
-        )
+        shares = self._refusal_shares()
+        rows = tuple(self._row(answered, shares) for answered in self._usable()[: self._safety.rows])
+        return SynthesizedSet("safety", self._safety.rows, rows, self._all_counts(), shares)
 
     def _question_writer(self) -> QuestionWriter:
         settings, safety = self._settings, self._safety
@@ -129,12 +128,11 @@ class SafetySynthesis:
             if answered.is_clear and answered.refusing and (answered.complying or not self._safety.require_rejected)
         ]
 
-    def _row(self, answered: _Answered) -> Row:
+    def _row(self, answered: _Answered, shares: Mapping[str, float]) -> Row:
         question = answered.question
         # Of the question alone: the same in whatever round it was asked.
         rng = random.Random(f"{self._settings.seed} {question.text}")
         refusing = rng.choice(answered.refusing)
-        shares = self._refusal_shares()
         complying = min(answered.complying, key=lambda model: shares[model], default=None)
         source = {
             **question.source,

@@ -6,6 +6,14 @@ import hashlib
 
 from workers.checkpoints.header import CheckpointHeader
 
+# What decides a model's answers beside its weights.
+DECIDING_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+)
 # A fine-tune differs from its base nearly everywhere: a quarter of a megabyte tells them apart, however large they are.
 _N_SAMPLES = 64
 _SAMPLE_BYTES = 4096

@@ -16,14 +16,6 @@ from search_spaces.errors import GenerationError
 from workers.inference_engines.conversation import GenerationOptions, Prompt, conversation_of
 from workers.inference_engines.model_source import ModelSource
 
-# What decides a model's answers beside its weights.
-_DECIDING = (
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-)
 FOLDER_VARIABLE = "PARETOMERGE_CACHE_DIR"
 
 
@@ -82,13 +74,14 @@ def identity_of(source: ModelSource) -> str:
     Raises:
         CheckpointError: the folder holds no checkpoint.
     """
-    from workers.checkpoints import fingerprint, read_header
+    from workers.checkpoints import read_header
+    from workers.checkpoints.fingerprint import DECIDING_FILES, fingerprint
 
     if source.endpoint:
         return str(source)
     header = read_header(source.model)
     digest = hashlib.sha256(fingerprint(header).encode())
-    for name in _DECIDING:
+    for name in DECIDING_FILES:
         path = header.folder / name
         digest.update(path.read_bytes() if path.is_file() else b"")
     return digest.hexdigest()

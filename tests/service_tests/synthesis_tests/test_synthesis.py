@@ -22,6 +22,9 @@ from workers.worker_pools import InProcessPool
 
 MakeSettings = Callable[..., SynthesisSettings]
 
+# An expert that answers, whichever model it is; the generator asks.
+EXPERT = {"topic": "codes", "examples": ["code of red dust?", "flip tom bob ann.", "3 kg in g?"], "writer": "generator"}
+
 
 class CountingPool(InProcessPool):
     """Counts tasks, and fails one of them when told so."""
@@ -158,15 +161,10 @@ def test_models_take_turns_so_that_each_is_loaded_once_a_round(make_settings: Ma
 
 
 def test_experts_share_the_domain_equally(make_settings: MakeSettings, pool: InProcessPool) -> None:
-    expert = {
-        "topic": "codes",
-        "examples": ["code of red dust?", "flip tom bob ann.", "3 kg in g?"],
-        "writer": "generator",
-    }
     domain = {
         "rows": 15,
         "prompt": "{examples}\nwrite another question.",
-        "experts": {"expert": expert, "base": expert},
+        "experts": {"expert": EXPERT, "base": EXPERT},
     }
     (made,) = Synthesis(make_settings(domain=domain, safety=None, benign=None), pool).run().sets
     assert sorted(Counter(row.source["answer_by"] for row in made.rows).items()) in (
@@ -178,21 +176,16 @@ def test_experts_share_the_domain_equally(make_settings: MakeSettings, pool: InP
 
 
 def test_answers_that_samples_contradict_are_left_out(make_settings: MakeSettings, pool: InProcessPool) -> None:
-    expert = {
-        "topic": "codes",
-        "examples": ["code of red dust?", "flip tom bob ann.", "3 kg in g?"],
-        "writer": "generator",
-    }
     domain = {
         "rows": 30,
         "attempts": 2,
         "prompt": "{examples}\nwrite another question.",
         # The base wavers between an answer and "i do not know"; the expert is sure.
-        "experts": {"base": expert},
+        "experts": {"base": EXPERT},
         "consistency": {"samples": 3, "temperature": 1.0},
     }
     (base,) = Synthesis(make_settings(domain=domain, safety=None, benign=None, to="base"), pool).run().sets
-    sure = domain | {"experts": {"expert": expert}}
+    sure = domain | {"experts": {"expert": EXPERT}}
     (expert_set,) = Synthesis(make_settings(domain=sure, safety=None, benign=None, to="sure"), pool).run().sets
     assert base.counts["inconsistent"] > 3 * expert_set.counts["inconsistent"]
     assert len(expert_set.rows) == 30
