@@ -7,13 +7,17 @@
     │   │   └── IncompatibleModelsError              base and experts do not fit together
     │   ├── ExampleSetError            (ValueError)  a set that is empty or malformed
     │   ├── RecipeError                (ValueError)  a merge recipe that cannot be
-    │   └── SelectionError             (LookupError) no such study, trial or constraint
+    │   ├── SelectionError             (LookupError) no such study, trial or constraint
+    │   │   └── MissingError                         nothing of that name, number or id
+    │   ├── AccessError                (PermissionError) out of a client's reach
+    │   └── StateError                 (RuntimeError) not in the state that a search is in
     └── FailureError                   nobody's mistake: exit code 1
         ├── DatabaseError              (ConnectionError)
         ├── PoolError                  (RuntimeError) no worker could be started
         ├── CandidateError             (ArithmeticError) one candidate could not be made or scored
         ├── GenerationError            (RuntimeError) a generator, guard or judge gives no answers
         ├── SynthesisError             (RuntimeError) too few usable examples could be made
+        ├── ServiceError               (ConnectionError) a remote service does not answer as it should
         └── ExportError                (OSError)
 
 A message says what must hold, what was given (with the key or name) and what to do.
@@ -58,6 +62,18 @@ class SelectionError(UserError, LookupError):
     """A study, a trial or a point that satisfies the constraint does not exist."""
 
 
+class MissingError(SelectionError):
+    """Nothing is there under the name, number or id that was given."""
+
+
+class AccessError(UserError, PermissionError):
+    """The service does not let a client reach this: a path outside its roots, an endpoint that it was not told of."""
+
+
+class StateError(UserError, RuntimeError):
+    """What was asked does not fit the state of a search, such as stopping one that has ended."""
+
+
 class FailureError(ParetomergeError):
     """Something outside the user's files went wrong."""
 
@@ -84,6 +100,10 @@ class CandidateError(FailureError, ArithmeticError):
 
     def __str__(self) -> str:
         return str(self.args[1])
+
+
+class ServiceError(FailureError, ConnectionError):
+    """A remote service cannot be reached, or refuses what was asked of it."""
 
 
 class GenerationError(FailureError, RuntimeError):

@@ -84,9 +84,10 @@ def _tell_holdout(scores: Any) -> None:
 
 
 def _tell_after(prepared: Any, trials: Any, folder: Path, name: str) -> Any:
-    from service.cli.front_table import front_table, plotted_points
+    from service.cli.front_table import front_table
     from service.demo.story import after_the_search
     from service.plots import plot_front
+    from service.results import plotted_points
     from service.search.selection import front_of, select_trial
 
     results.rule(f"The front after {len(trials)} evaluations, on the search's examples", align="left")

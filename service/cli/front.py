@@ -17,9 +17,10 @@ def front(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the front of a search, running or finished."""
-    from service.cli.front_table import front_json, front_table, holdout_table, plotted_points, racing_line
+    from service.cli.front_table import front_table, holdout_table
     from service.database.connection import connect, database_url
     from service.plots import plot_front
+    from service.results import front_json, plotted_points, racing_line
     from service.search.selection import select_trial
     from service.studies import load_study
 

@@ -64,7 +64,8 @@ def _introduce(session: Any) -> None:
 
 
 def _show(session: Any, trials: Any, json: bool) -> None:
-    from service.cli.front_table import front_json, front_table, holdout_table, racing_line
+    from service.cli.front_table import front_table, holdout_table
+    from service.results import front_json, racing_line
     from service.search.selection import select_trial
 
     objectives = session.prepared.objectives

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from service.cli.front_table import front_json, front_table, within_error
+from service.cli.front_table import front_table
+from service.results import front_json, within_error
 from service.studies import FinishedTrial
 
 OBJECTIVES = ("alignment", "expertise")

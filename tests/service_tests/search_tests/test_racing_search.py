@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from search_spaces.errors import PoolError, SpecificationError
-from service.cli.front_table import front_json, racing_line
+from service.results import front_json, racing_line
 from service.search import PreparedSearch, SearchLoop, SearchProgress
 from service.search.selection import front_of
 from service.search.session import SearchSession, open_session

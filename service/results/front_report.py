@@ -1,0 +1,116 @@
+"""What a study says, as plain values: its front, what chance leaves open, and what racing has saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from service.pareto import certainly_dominated, hypervolume
+from service.plots import PlottedPoint
+from service.search.preparation import HOLDOUT
+from service.search.selection import front_of
+from service.studies import FinishedTrial, reference_point, saved_evaluations
+from workers.evaluation import Score
+
+
+def within_error(trials: Sequence[FinishedTrial]) -> list[int]:
+    """Trials beside the front that nothing beats by more than the errors of both: they may belong to it.
+
+    Those that a race has stopped are none: they were beaten beyond doubt.
+    """
+    front = {trial.number for trial in front_of(trials)}
+    clear = clearly_dominated(trials)
+    return [
+        trial.number
+        for trial in trials
+        if trial.succeeded and not trial.was_stopped and trial.number not in front | clear
+    ]
+
+
+def clearly_dominated(trials: Sequence[FinishedTrial]) -> set[int]:
+    """Trials that another one beats by more than the errors of both."""
+    succeeded = [trial for trial in trials if trial.succeeded]
+    if not succeeded:
+        return set()
+    values = np.array([trial.values for trial in succeeded])
+    errors = np.array([[error or 0.0 for error in trial.standard_errors] for trial in succeeded])
+    marked = certainly_dominated(values, errors)
+    return {trial.number for trial, clear in zip(succeeded, marked, strict=True) if clear}
+
+
+def hypervolume_of(trials: Sequence[FinishedTrial], reference: tuple[float, ...]) -> float:
+    """How much the trials dominate above the reference point."""
+    values = [trial.values for trial in trials if trial.succeeded]
+    return hypervolume(np.array(values).reshape(len(values), len(reference)), reference)
+
+
+def front_json(
+    trials: Sequence[FinishedTrial],
+    objectives: Sequence[str],
+    selected: FinishedTrial | None,
+    scores: Mapping[int, Mapping[str, Score]],
+) -> dict[str, Any]:
+    """The same for programs, with every score on held-out examples."""
+    succeeded = [trial for trial in trials if trial.succeeded]
+    reference = reference_point(trials, len(objectives))
+    return {
+        "objectives": list(objectives),
+        "finished": len(trials),
+        "failed": len(trials) - len(succeeded),
+        "raced": sum(trial.was_stopped for trial in trials),
+        "saved_evaluations": saved_evaluations(trials),
+        "reference_point": list(reference),
+        "hypervolume": hypervolume_of(trials, reference) if succeeded else None,
+        "selected": None if selected is None else selected.number,
+        "front": [_trial_json(trial, objectives, scores) for trial in front_of(trials)],
+        "within_error": within_error(trials),
+        "landmarks": [_trial_json(trial, objectives, scores) for trial in succeeded if trial.landmark],
+    }
+
+
+def _trial_json(
+    trial: FinishedTrial, objectives: Sequence[str], scores: Mapping[int, Mapping[str, Score]]
+) -> dict[str, Any]:
+    held_out = {m: score for m, score in scores.get(trial.number, {}).items() if m.endswith(HOLDOUT)}
+    return {
+        "trial": trial.number,
+        "landmark": trial.landmark or None,
+        "values": dict(zip(objectives, trial.values, strict=True)),
+        "standard_errors": dict(zip(objectives, trial.standard_errors, strict=True)),
+        "holdout": {
+            measure.removesuffix(HOLDOUT): {"value": score.value, "standard_error": score.standard_error, "n": score.n}
+            for measure, score in held_out.items()
+        },
+    }
+
+
+def racing_line(trials: Sequence[FinishedTrial], racing: bool) -> str:
+    """What racing has saved, in a sentence; "" where no candidate ever raced.
+
+    Args:
+        trials: of the study.
+        racing: whether its specification asks for it now; it may have before.
+    """
+    n_stopped = sum(trial.was_stopped for trial in trials)
+    if not racing and not n_stopped:
+        return ""
+    return (
+        f"Racing stopped {n_stopped} of {len(trials)} candidates early and saved "
+        f"{saved_evaluations(trials):.1f} evaluation-equivalents."
+    )
+
+
+def plotted_points(trials: Sequence[FinishedTrial], selected: FinishedTrial | None) -> list[PlottedPoint]:
+    """The trials as the picture shows them."""
+    front = {trial.number for trial in front_of(trials)}
+    points = []
+    for trial in (trial for trial in trials if trial.succeeded):
+        kind = "front" if trial.number in front else "dominated"
+        if trial.landmark:
+            kind = "landmark"
+        if selected is not None and trial.number == selected.number:
+            kind = "selected"
+        points.append(PlottedPoint(trial.label, trial.values, trial.standard_errors, kind))
+    return points
