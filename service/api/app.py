@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from service.api.context import ServiceContext
+from service.api.routes import ROUTERS
 from service.settings import ServiceSettings
 
 
@@ -18,4 +19,6 @@ def create_app(settings: ServiceSettings, engine: Engine) -> FastAPI:
     """
     app = FastAPI(title="paretomerge", docs_url=None, redoc_url=None)
     app.state.context = ServiceContext(settings, engine)
+    for router in ROUTERS:
+        app.include_router(router)
     return app

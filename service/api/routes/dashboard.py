@@ -1,0 +1,7 @@
+"""Optuna Dashboard, reading only."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

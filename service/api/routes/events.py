@@ -1,0 +1,7 @@
+"""A search as it happens: server-sent events."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,7 @@
+"""The front and its hypervolume."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

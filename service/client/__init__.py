@@ -1,0 +1,3 @@
+"""A service somewhere else, asked over HTTP."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""What keeps searches running: one supervisor, and a driver under Ray for each of them."""
+
+from __future__ import annotations
