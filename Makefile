@@ -6,10 +6,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 VLLM_VENV := .venv-vllm
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test test-all test-vllm format bench-methods bench-scoring paper-experiment real-trio clean
+.PHONY: demo serve test test-all test-browser test-vllm fuzz format bench-methods bench-scoring bench-service paper-experiment real-trio clean
 
 demo: $(VENV)/.installed  ## Search the bundled tiny family and export a merge
 	$(BIN)/paretomerge demo
+
+serve: $(VENV)/.installed  ## The service and its page, on this machine: http://127.0.0.1:8008/
+	$(BIN)/paretomerge serve
 
 test: $(VENV)/.installed-dev  ## Format, lint, types, tests with branch coverage
 	scripts/check
@@ -17,9 +20,15 @@ test: $(VENV)/.installed-dev  ## Format, lint, types, tests with branch coverage
 test-all: $(VENV)/.installed-dev real-trio  ## The same, and a search over the real 135 M models
 	PARETOMERGE_MARKERS="slow or not slow" PARETOMERGE_REAL_TRIO=$(CURDIR)/build/real-trio scripts/check
 
+test-browser: $(VENV)/.installed-dev  ## The page in a real browser, which must be installed: Debian's package `chromium`
+	$(BIN)/python -m pytest -m browser tests/browser_tests
+
 test-vllm: $(VLLM_VENV)/.installed  ## The engine `vllm`, on the CPU and in an environment of its own
 	$(VLLM_VENV)/bin/python -m pytest --confcutdir=tests/workers_tests \
 		tests/workers_tests/inference_engines_tests/test_vllm_engine.py
+
+fuzz: $(VENV)/.installed-dev  ## 10,000 mutated specifications to the service: none may make it fail
+	$(BIN)/python -m tests.fuzz_specifications --documents 10000
 
 format: $(VENV)/.installed-dev  ## Rewrite the code in its style
 	$(BIN)/ruff format .
@@ -31,6 +40,10 @@ bench-methods: $(VENV)/.installed  ## Time to make a candidate, as a multiple of
 
 bench-scoring: real-trio  ## Speed of likelihood scorers, as a share of bare forward passes
 	$(BIN)/python -m benchmarks.scoring build/real-trio/base
+
+bench-service: $(VENV)/.installed-dev  ## 50 clients while 4 searches run; first paint of 5,000 trials in a browser
+	$(BIN)/python -m benchmarks.service_latency
+	$(BIN)/python -m benchmarks.page_paint
 
 paper-experiment: real-trio  ## A search with and without safety data, judged on held-out examples
 	$(BIN)/python -m benchmarks.paper_experiment --real build/real-trio --to docs/paper_experiment.md
