@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 
+from service.search.helm import LOOK_EVERY_S, Helm
 from service.search.preparation import PreparedSearch
 from service.search.selection import front_of
 from service.studies import FinishedTrial, SearchStudy
@@ -34,15 +36,19 @@ class HoldoutVerdict:
         chosen = [trial for trial in trials if trial.landmark or trial.number in front]
         return [trial for trial in chosen if not needed <= known.get(trial.number, {}).keys()]
 
-    def run(self, pool: WorkerPool) -> None:
-        """Score them all; a candidate that fails here keeps the scores of the search only."""
-        queue = deque(self.waiting())
+    def run(self, pool: WorkerPool, helm: Helm | None = None) -> None:
+        """Score them all, or those under way when told to stop; one that fails keeps the scores of the search only."""
+        helm, queue = helm or Helm(pool), deque(self.waiting())
         while queue or pool.n_under_way:
-            while queue and pool.has_free_worker:
+            while not (stops := helm.is_stopping()) and queue and pool.has_free_worker:
                 trial = queue.popleft()
                 recipe = self._prepared.recipe(trial.params)
                 pool.submit(trial.number, Assignment(recipe, self._prepared.holdout_measures))
-            finished = pool.next_finished()
+            finished = pool.next_finished(timeout_s=LOOK_EVERY_S)
             # A ticket left from the search, whose trial another driver took over, has other measures.
             if finished is not None and finished[1].scores.keys() >= set(self._prepared.holdout_measures):
                 self._study.add_scores(finished[0], finished[1].scores)
+            elif not pool.n_under_way:
+                if stops:
+                    return
+                time.sleep(0 if pool.has_free_worker else LOOK_EVERY_S)

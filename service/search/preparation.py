@@ -15,6 +15,7 @@ from search_spaces import BoundsRule, Landmark, MergeRecipe, SearchSpace, SpaceO
 from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.merge_recipe import BASE
 from service.specification import MeasureSection, Specification, WorkersSection, parse_specification
+from service.specification.schema import SpaceSection
 from workers.candidate_worker import Measure, WorkerSetup
 from workers.checkpoints.compatibility import check_compatible
 from workers.checkpoints.fingerprint import fingerprint
@@ -250,16 +251,20 @@ def prepare_stored(stored: StoredStudy) -> PreparedSearch:
 
 def _space_options(specification: Specification, base: CheckpointHeader) -> SpaceOptions:
     space = specification.space
-    everywhere = BoundsRule(_bounds(space))
-    rules = [BoundsRule(_bounds(rule), rule.expert, rule.filter) for rule in space.bounds]
     return SpaceOptions(
         method=space.method,
         granularity=space.granularity,
-        rules=(everywhere, *rules),
+        rules=bounds_rules(space),
         normalize=space.normalize,
         seed=specification.search.seed,
         dtype=_dtype(specification, base),
     )
+
+
+def bounds_rules(space: SpaceSection) -> tuple[BoundsRule, ...]:
+    """The bounds of a specification, from the general to the special."""
+    rules = [BoundsRule(_bounds(rule), rule.expert, rule.filter) for rule in space.bounds]
+    return (BoundsRule(_bounds(space)), *rules)
 
 
 def _bounds(section: Any) -> dict[str, tuple[float, float]]:

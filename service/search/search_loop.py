@@ -7,14 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from service.pareto import RunningHypervolume
+from service.search.helm import LOOK_EVERY_S, Helm
 from service.search.preparation import PreparedSearch
 from service.search.rivals import RivalChoice
 from service.studies import AskedTrial, FinishedTrial, SearchStudy, reference_point, saved_evaluations
 from workers.evaluation import Assignment, Evaluation
 from workers.worker_pools import WorkerPool
-
-# How long to wait for a worker before looking whether another driver has died.
-_PATIENCE_S = 5.0
 
 
 @dataclass(slots=True)
@@ -55,6 +53,7 @@ class SearchLoop:
         study: its study, opened by this driver.
         pool: its workers.
         on_progress: called after every evaluation.
+        helm: of the pool; None for a loop that nobody steers.
     """
 
     def __init__(
@@ -63,26 +62,34 @@ class SearchLoop:
         study: SearchStudy,
         pool: WorkerPool,
         on_progress: Callable[[SearchProgress], None] = lambda _: None,
+        helm: Helm | None = None,
     ) -> None:
         self._prepared = prepared
         self._study = study
         self._pool = pool
+        self._helm = helm or Helm(pool)
         self._rivals = RivalChoice(prepared, study) if prepared.specification.search.racing else None
         self._tracker = _ProgressTracker(prepared, study, on_progress)
 
     def run(self) -> None:
         """Ask, dispatch, score, tell, until as many evaluations are finished as were asked for.
 
+        One that is told to stop asks for no more, and returns when nothing is under way.
+
         Raises:
             PoolError: the workers are gone and cannot be replaced; the study can be resumed.
             KeyboardInterrupt: passed on; the study can be resumed.
         """
         while not self._study.is_finished:
-            while self._pool.has_free_worker and (trial := self._study.ask()):
+            while (
+                not (stops := self._helm.is_stopping()) and self._pool.has_free_worker and (trial := self._study.ask())
+            ):
                 self._pool.submit(trial.number, self._assignment(trial))
-            if finished := self._pool.next_finished(timeout_s=_PATIENCE_S):
+            if finished := self._pool.next_finished(timeout_s=LOOK_EVERY_S):
                 self._tell(*finished)
             elif not self._pool.n_under_way:
+                if stops:
+                    return
                 self._wait_for_others()
 
     def _assignment(self, trial: AskedTrial) -> Assignment:
@@ -96,9 +103,9 @@ class SearchLoop:
             self._tracker.update(number)
 
     def _wait_for_others(self) -> None:
-        """The rest of the budget runs elsewhere: wait for it, or take it up if its driver dies."""
+        """No worker is there; or the rest of the budget runs elsewhere, and is taken up if its driver dies."""
         if not self._study.requeue_orphans():
-            time.sleep(1.0)
+            time.sleep(LOOK_EVERY_S)
 
 
 class _ProgressTracker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import Engine
@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search_spaces.errors import DatabaseError
 from service.database.connection import connect, database_url, plain_url
+from service.search.helm import Course, Helm
 from service.search.holdout_verdict import HoldoutVerdict
 from service.search.preparation import PreparedSearch
 from service.search.search_loop import SearchLoop, SearchProgress
@@ -31,9 +32,19 @@ class SearchSession:
 
     prepared: PreparedSearch
     study: SearchStudy
-    url: str
+    url: str = field(repr=False)
 
-    def run(self, on_progress: Callable[[SearchProgress], None], pool: WorkerPool | None = None) -> list[FinishedTrial]:
+    @property
+    def is_finished(self) -> bool:
+        """Whether the budget is spent, and all is scored on what was held out that shall be."""
+        return self.study.is_finished and not HoldoutVerdict(self.prepared, self.study).waiting()
+
+    def run(
+        self,
+        on_progress: Callable[[SearchProgress], None],
+        pool: WorkerPool | None = None,
+        read_course: Callable[[WorkerPool], Course] | None = None,
+    ) -> list[FinishedTrial]:
         """Evaluate until the budget is spent, then score front and landmarks on what was held out.
 
         Workers start only if something is left to do.
@@ -41,27 +52,32 @@ class SearchSession:
         Args:
             on_progress: called after every evaluation.
             pool: to be used in place of one that is opened for the search.
+            read_course: see `Helm`; one that is told to stop leaves the rest for the next run.
 
         Raises:
             PoolError: workers cannot be started or replaced.
         """
-        verdict = HoldoutVerdict(self.prepared, self.study)
-        if not self.study.is_finished or verdict.waiting():
+        if not self.is_finished:
             with nullcontext(pool) if pool else self.prepared.open_pool() as workers:
-                SearchLoop(self.prepared, self.study, workers, on_progress).run()
-                verdict.run(workers)
+                helm = Helm(workers, read_course)
+                SearchLoop(self.prepared, self.study, workers, on_progress, helm).run()
+                HoldoutVerdict(self.prepared, self.study).run(workers, helm)
         return self.study.finished_trials()
 
 
 @contextmanager
-def open_session(prepared: PreparedSearch) -> Iterator[SearchSession]:
+def open_session(prepared: PreparedSearch, url: str | None = None) -> Iterator[SearchSession]:
     """Join the database and the study.
+
+    Args:
+        prepared: the search.
+        url: of the database, with psycopg as its driver; None for the user's.
 
     Raises:
         DatabaseError: the database is not there, or goes away; the study can be resumed when it is back.
         SpecificationError: the study exists, of another search.
     """
-    url = database_url()
+    url = url or database_url()
     engine: Engine = connect(url)
     try:
         with Driver(engine) as driver:

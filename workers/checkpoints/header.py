@@ -127,6 +127,9 @@ def _shards(index: Path) -> list[str]:
     if not (isinstance(weight_map, dict) and weight_map and all(isinstance(name, str) for name in weight_map.values())):
         raise CheckpointError(f"'{index}' must hold a `weight_map` of tensor names to file names, but holds none.")
     names = sorted(set(weight_map.values()))
+    elsewhere = [name for name in names if Path(name).name != name]
+    if elsewhere:
+        raise CheckpointError(f"'{index}' must name files of its own folder, but names '{elsewhere[0]}'.")
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise CheckpointError(f"'{index}' names shards that must be there, but lacks {', '.join(missing[:3])}.")

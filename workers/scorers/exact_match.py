@@ -86,7 +86,7 @@ class ExactMatch(AnswerLikelihoodScorer):
 def _check_pattern(pattern: str) -> None:
     try:
         groups = re.compile(pattern).groups
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:  # of numbers and brackets beyond what it takes
         raise SpecificationError(f"`pattern` must be a regular expression, but {pattern!r} is none: {error}.") from None
     if pattern and groups != 1:
         raise SpecificationError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from workers.worker_pools._base import WorkerPool
 from workers.worker_pools.in_process import InProcessPool
+from workers.worker_pools.ray_connection import CONNECTED, LOCAL
 from workers.worker_pools.ray_pool import RayOptions, RayPool
 
-__all__ = ["InProcessPool", "RayOptions", "RayPool", "WorkerPool"]
+__all__ = ["CONNECTED", "LOCAL", "InProcessPool", "RayOptions", "RayPool", "WorkerPool"]

@@ -27,17 +27,33 @@ class WorkerPool(ABC):
     @property
     @abstractmethod
     def n_workers(self) -> int:
-        """How many candidates can be under way at once."""
+        """How many there shall be; as many candidates can be under way at once when all of them are."""
+
+    @property
+    @abstractmethod
+    def n_alive(self) -> int:
+        """How many have loaded their models."""
 
     @property
     @abstractmethod
     def n_under_way(self) -> int:
-        """How many are."""
+        """How many candidates are."""
 
     @property
     def has_free_worker(self) -> bool:
-        """Whether a submission would start at once."""
-        return self.n_under_way < self.n_workers
+        """Whether a submission would start at once: on a worker that has loaded its models."""
+        return self.n_under_way < min(self.n_workers, self.n_alive)
+
+    @abstractmethod
+    def resize(self, n_workers: int) -> None:
+        """Change how many workers there are; returns at once, and cuts no evaluation short.
+
+        New ones load their models in the background. Of those that are too many, the busy ones go when they
+        have finished. Without any, nothing can be submitted.
+
+        Raises:
+            PoolError: the pool cannot have so many.
+        """
 
     @abstractmethod
     def submit(self, ticket: int, task: Task) -> None:
@@ -55,10 +71,11 @@ class WorkerPool(ABC):
             timeout_s: how long to wait; None waits until one is finished.
 
         Returns:
-            None when the time is over, or when nothing is under way.
+            None when the time is over, or when nothing is under way; if no worker is free then, one that still
+            loads its models is waited for.
 
         Raises:
-            PoolError: lost workers cannot be replaced.
+            PoolError: new workers, or those in place of lost ones, cannot be started.
             UserError, GenerationError: a model, a set or an endpoint cannot be used; no other task would fare better.
         """
 
@@ -76,6 +93,8 @@ class WorkerPool(ABC):
 
     def evaluate(self, task: Task) -> Evaluation:
         """Submit to an idle pool and wait."""
+        if not self.has_free_worker:
+            self.next_finished()  # the last worker was lost, and its successor loads its models
         self.submit(-1, task)
         finished = self.next_finished()
         assert finished is not None  # nothing else is under way, and every ticket comes back

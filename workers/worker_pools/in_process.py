@@ -25,21 +25,33 @@ class InProcessPool(WorkerPool):
         # Only a candidate worker saves; who asks a text worker to is told so by Python.
         self._worker: Any = setup.worker_class(setup)  # type: ignore[arg-type]
         self._waiting: tuple[int, Task] | None = None
+        self._n_workers = 1
 
     @property
     def n_workers(self) -> int:
         """See `WorkerPool.n_workers`."""
-        return 1
+        return self._n_workers
+
+    @property
+    def n_alive(self) -> int:
+        """See `WorkerPool.n_alive`; the worker stays loaded though it rests."""
+        return self._n_workers
 
     @property
     def n_under_way(self) -> int:
         """See `WorkerPool.n_under_way`."""
         return int(self._waiting is not None)
 
+    def resize(self, n_workers: int) -> None:
+        """See `WorkerPool.resize`; 0 lets the one worker rest."""
+        if n_workers not in (0, 1):
+            raise PoolError(f"A pool in this process has one worker or none, but got {n_workers}. Use a pool on Ray.")
+        self._n_workers = n_workers
+
     def submit(self, ticket: int, task: Task) -> None:
         """See `WorkerPool.submit`."""
         if not self.has_free_worker:
-            raise PoolError("A candidate is submitted to a free worker only, but the one worker is busy.")
+            raise PoolError("A candidate is submitted to a free worker only, but the one worker is busy, or rests.")
         self._waiting = (ticket, task)
 
     def next_finished(self, timeout_s: float | None = None) -> tuple[int, Evaluation] | None:

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
-import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +13,20 @@ from search_spaces import MergeRecipe
 from search_spaces.errors import GenerationError, ParetomergeError, PoolError, RecipeError, UserError
 from workers.evaluation import Evaluation, FailureReason, Score
 from workers.worker_pools._base import Setup, Task, WorkerPool
+from workers.worker_pools.ray_connection import (
+    LOCAL,
+    connect_to_ray,
+    disconnect_from_ray,
+    interrupts_held_back,
+    last_line,
+)
 
 # A candidate that takes three workers with it is the cause, not the victim.
 MAX_ATTEMPTS = 3
+# As many workers that die before they are loaded, with none between that is, tell that no more will be.
+MAX_STARTS = 3
 # The longest wait between two looks at time limits.
 _POLL_S = 1.0
-# Only recipes and scores travel through it.
-_OBJECT_STORE_BYTES = 100 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,9 @@ class RayOptions:
     """Where workers run.
 
     Args:
-        n_workers: how many.
-        address: of a running cluster, or `local` for one of our own in this machine.
+        n_workers: how many; 0 for a pool that is resized later.
+        address: of a running cluster, `local` for one of our own in this machine, or `connected` for the
+            connection that this process has.
         cpus_per_worker: cores that each one occupies.
         gpus_per_worker: GPUs, or fractions of one.
         timeout_s: a candidate that takes longer has failed; None waits for ever. The time in which a
@@ -41,7 +44,7 @@ class RayOptions:
     """
 
     n_workers: int = 1
-    address: str = "local"
+    address: str = LOCAL
     cpus_per_worker: float = 1
     gpus_per_worker: float = 0
     timeout_s: float | None = None
@@ -55,136 +58,225 @@ class _Worker:
     process_id: Any
 
 
-@dataclass(slots=True)
-class _Run:
-    """One attempt at a task; `started` when its worker was first seen to be loaded."""
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A task that waits for a loaded worker, after so many that it had."""
 
     ticket: int
     task: Task
+    n_before: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """An attempt on a loaded worker, since `started`."""
+
+    attempt: _Attempt
     worker: _Worker
-    attempt: int
-    started: float | None = None
+    started: float
 
 
 class RayPool(WorkerPool):
     """Survives its workers: a lost one is replaced and its candidate given to another, at most 3 times.
 
+    A worker is starting (it waits for resources, or loads), idle, or busy; only idle ones are given tasks.
+
     Args:
         setup: of every worker.
-        options: how many, and where.
+        options: how many, and where; all of them have loaded their models when the pool is made.
 
     Raises:
         PoolError: Ray or the workers cannot be started.
     """
 
     def __init__(self, setup: Setup, options: RayOptions) -> None:
-        self._ray = _connect(options)
+        self._ray = connect_to_ray(options.address, _n_cpus(options))
         _check_gpus(self._ray, options)
         self._options = options
         self._setup = self._ray.put(setup)
         self._actor_class = self._ray.remote(setup.worker_class).options(
             num_cpus=options.cpus_per_worker, num_gpus=options.gpus_per_worker, max_restarts=0
         )
+        self._n_workers = options.n_workers
+        self._starting: list[_Worker] = []
+        self._idle: list[_Worker] = []
         self._under_way: dict[Any, _Run] = {}
-        self._idle = [self._start_worker() for _ in range(options.n_workers)]
+        self._retries: deque[_Attempt] = deque()
+        self._n_lost_starts = 0
+        self._start_missing()
         try:
-            self.process_ids()
-        except self._ray.exceptions.RayError as error:
-            self.close()
-            raise PoolError(f"{options.n_workers} workers must start, but one did not: {_last_line(error)}") from error
-        except KeyboardInterrupt:
+            while self._starting:
+                self._take_in(timeout_s=None)
+        except (PoolError, KeyboardInterrupt):
             self.close()
             raise
+
+    # ---- how many ----
 
     @property
     def n_workers(self) -> int:
         """See `WorkerPool.n_workers`."""
-        return self._options.n_workers
+        return self._n_workers
+
+    @property
+    def n_alive(self) -> int:
+        """See `WorkerPool.n_alive`."""
+        return len(self._idle) + len(self._under_way)
 
     @property
     def n_under_way(self) -> int:
         """See `WorkerPool.n_under_way`."""
-        return len(self._under_way)
+        return len(self._under_way) + len(self._retries)
+
+    @property
+    def has_free_worker(self) -> bool:
+        """See `WorkerPool.has_free_worker`."""
+        return len(self._idle) > len(self._retries)
 
     def process_ids(self) -> list[int]:
-        """The process of each idle worker, once it has loaded its models."""
+        """The process of each idle worker."""
         found: list[int] = self._ray.get([worker.process_id for worker in self._idle])
         return found
 
+    def resize(self, n_workers: int) -> None:
+        """See `WorkerPool.resize`."""
+        self._n_workers = n_workers
+        self._start_missing()
+        while self._n_held > n_workers and (released := self._starting or self._idle):
+            self._ray.kill(released.pop().actor)
+
+    @property
+    def _n_held(self) -> int:
+        return len(self._starting) + self.n_alive
+
+    def _start_missing(self) -> None:
+        while self._n_held < self._n_workers:
+            actor = self._actor_class.remote(self._setup)
+            self._starting.append(_Worker(actor, actor.process_id.remote()))
+
+    def _take_in(self, timeout_s: float | None) -> None:
+        """Let workers that have loaded their models work; waits for the first of them.
+
+        Raises:
+            PoolError: one cannot be started, whatever is tried.
+        """
+        waiting = {worker.process_id: worker for worker in self._starting}
+        ready, _ = self._ray.wait(list(waiting), num_returns=1, timeout=timeout_s) if waiting else ((), ())
+        for process_id in ready:
+            self._starting.remove(waiting[process_id])
+            try:
+                self._ray.get(process_id)
+            except self._ray.exceptions.RayError as error:
+                self._count_lost_start(error)
+                self._start_missing()
+            else:
+                self._n_lost_starts = 0
+                self._idle.append(waiting[process_id])
+        self._retry()
+
+    def _count_lost_start(self, error: Exception) -> None:
+        self._n_lost_starts += 1
+        failed_by_itself = getattr(error, "actor_init_failed", False)  # it would again
+        if failed_by_itself or self._n_lost_starts == MAX_STARTS:
+            how = "one did not" if failed_by_itself else f"{MAX_STARTS} in succession did not"
+            raise PoolError(f"{self._n_workers} workers must start, but {how}: {last_line(error)}") from error
+
+    # ---- tasks ----
+
     def submit(self, ticket: int, task: Task) -> None:
         """See `WorkerPool.submit`."""
-        if not self._idle:
-            raise PoolError(f"A candidate is submitted to a free worker only, but all {self.n_workers} are busy.")
-        self._run(ticket, task, attempt=1)
+        if not self.has_free_worker:
+            raise PoolError(f"A candidate is submitted to a free worker only, but none of {self.n_workers} is free.")
+        self._run(_Attempt(ticket, task))
 
-    def _run(self, ticket: int, task: Task, attempt: int) -> None:
+    def _run(self, attempt: _Attempt) -> None:
         worker = self._idle.pop(0)
-        reference = worker.actor.evaluate.remote(task)
-        self._under_way[reference] = _Run(ticket, task, worker, attempt)
+        reference = worker.actor.evaluate.remote(attempt.task)
+        self._under_way[reference] = _Run(attempt, worker, time.monotonic())
+
+    def _retry(self) -> None:
+        while self._retries and self._idle:
+            self._run(self._retries.popleft())
 
     def next_finished(self, timeout_s: float | None = None) -> tuple[int, Evaluation] | None:
         """See `WorkerPool.next_finished`."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while self._under_way:
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            self._take_in(timeout_s=0)
             # First: while others keep finishing, a late one would never be seen.
             found = self._cut_off_late() or self._collect_next(deadline)
             if found is not None:
                 return found
-            if deadline is not None and time.monotonic() >= deadline:
+            nothing_to_wait_for = not self.n_under_way and (self._idle or not self._starting)
+            if nothing_to_wait_for or time.monotonic() >= deadline:
                 return None
-        return None
 
-    def _collect_next(self, deadline: float | None) -> tuple[int, Evaluation] | None:
-        left = _POLL_S if deadline is None else min(_POLL_S, deadline - time.monotonic())
-        finished, _ = self._ray.wait(list(self._under_way), num_returns=1, timeout=max(0.0, left))
-        return self._collect(finished[0]) if finished else None
+    def _collect_next(self, deadline: float) -> tuple[int, Evaluation] | None:
+        """The next evaluation; None as well when a worker has come or gone."""
+        awaited = [*self._under_way, *(worker.process_id for worker in self._starting)]
+        if not awaited:
+            return None
+        left_s = max(0.0, min(_POLL_S, deadline - time.monotonic()))
+        ready, _ = self._ray.wait(awaited, num_returns=1, timeout=left_s)
+        return self._collect(ready[0]) if ready and ready[0] in self._under_way else None
 
     def _collect(self, reference: Any) -> tuple[int, Evaluation] | None:
-        """The evaluation; or None when the worker was lost and the candidate went to another."""
+        """The evaluation; or None when the worker was lost and the candidate waits for another."""
         run = self._under_way.pop(reference)
+        ticket = run.attempt.ticket
         try:
             evaluation: Evaluation = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
-            self._idle.append(run.worker)
             if _concerns_all(error.cause):
+                self._give_back(run.worker)
                 raise error.cause from None
-            return run.ticket, Evaluation(failure=FailureReason.INTERNAL_ERROR, message=str(error))
+            # A GPU that failed once may fail for ever in this process.
+            self._replace(run.worker)
+            return ticket, Evaluation(failure=FailureReason.INTERNAL_ERROR, message=str(error))
         except self._ray.exceptions.RayError as error:  # its process, its node, or the way to them
-            return self._replace(run, error)
-        self._idle.append(run.worker)
-        return run.ticket, evaluation
+            return self._lose(run, error)
+        self._give_back(run.worker)
+        return ticket, evaluation
 
-    def _replace(self, run: _Run, error: Exception) -> tuple[int, Evaluation] | None:
-        self._ray.kill(run.worker.actor)  # it may only be out of reach, and would keep its cores
-        self._idle.append(self._start_worker())
-        if run.attempt == MAX_ATTEMPTS:
-            message = f"The candidate took {MAX_ATTEMPTS} workers with it: {_last_line(error)}"
-            return run.ticket, Evaluation(failure=FailureReason.WORKER_LOST, message=message)
-        self._run(run.ticket, run.task, run.attempt + 1)
+    def _give_back(self, worker: _Worker) -> None:
+        """A worker has finished: it goes on, unless there are too many of them."""
+        if self._n_held < self._n_workers:
+            self._idle.append(worker)
+            self._retry()
+        else:
+            self._ray.kill(worker.actor)
+
+    def _replace(self, worker: _Worker) -> None:
+        self._ray.kill(worker.actor)  # it may only be out of reach, and would keep its cores
+        self._start_missing()
+
+    def _lose(self, run: _Run, error: Exception) -> tuple[int, Evaluation] | None:
+        self._replace(run.worker)
+        n_lost = run.attempt.n_before + 1
+        if n_lost == MAX_ATTEMPTS:
+            message = f"The candidate took {MAX_ATTEMPTS} workers with it: {last_line(error)}"
+            return run.attempt.ticket, Evaluation(failure=FailureReason.WORKER_LOST, message=message)
+        self._retries.append(_Attempt(run.attempt.ticket, run.attempt.task, n_lost))
+        self._retry()
         return None
 
     def _cut_off_late(self) -> tuple[int, Evaluation] | None:
         limit = self._options.timeout_s
-        if limit is None:
+        if limit is None or not self._under_way:
             return None
-        _, unfinished = self._ray.wait(list(self._under_way), num_returns=self.n_under_way, timeout=0)
+        _, unfinished = self._ray.wait(list(self._under_way), num_returns=len(self._under_way), timeout=0)
         for reference in unfinished:
             run = self._under_way[reference]
-            if run.started is None and self._ray.wait([run.worker.process_id], timeout=0)[0]:
-                run.started = time.monotonic()
-            if run.started is not None and time.monotonic() - run.started > limit:
+            if time.monotonic() - run.started > limit:
                 del self._under_way[reference]
-                self._ray.kill(run.worker.actor)
-                self._idle.append(self._start_worker())
+                self._replace(run.worker)
                 message = (
                     f"A candidate must be finished within {limit:g} s (`workers.timeout_s`), but this one was not."
                 )
-                return run.ticket, Evaluation(failure=FailureReason.TIMEOUT, message=message)
+                return run.attempt.ticket, Evaluation(failure=FailureReason.TIMEOUT, message=message)
         return None
 
-    def _start_worker(self) -> _Worker:
-        actor = self._actor_class.remote(self._setup)
-        return _Worker(actor, actor.process_id.remote())
+    # ---- saving ----
 
     def save(self, recipe: MergeRecipe, folder: Path, max_shard_size: str) -> None:
         """See `WorkerPool.save`."""
@@ -197,99 +289,45 @@ class RayPool(WorkerPool):
 
     def _ask_idle(self, method: str, *arguments: Any) -> Any:
         """Call an idle worker; its own errors come back as they were raised there."""
+        while self._starting and not (self._idle or self._under_way):
+            self._take_in(timeout_s=None)
         if not self._idle:
-            raise PoolError(f"A merge is saved by an idle worker, but all {self.n_workers} are busy.")
+            raise PoolError(f"A merge is saved by an idle worker, but none of {self.n_workers} is idle.")
+        worker = self._idle[0]
         try:
-            return self._ray.get(getattr(self._idle[0].actor, method).remote(*arguments))
+            return self._ray.get(getattr(worker.actor, method).remote(*arguments))
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, ParetomergeError):
                 raise error.cause from None
             raise
         except self._ray.exceptions.RayError as error:
-            self._idle[0] = self._start_worker()
-            raise PoolError(f"A worker was lost while it was to `{method}`: {_last_line(error)}") from error
+            self._idle.remove(worker)
+            self._replace(worker)
+            raise PoolError(f"A worker was lost while it was to `{method}`: {last_line(error)}") from error
 
     def close(self) -> None:
         """See `WorkerPool.close`."""
-        with _interrupts_held_back():  # who presses Ctrl-C twice shall leave no process behind
-            for worker in [*self._idle, *(run.worker for run in self._under_way.values())]:
+        with interrupts_held_back():  # who presses Ctrl-C twice shall leave no process behind
+            for worker in [*self._starting, *self._idle, *(run.worker for run in self._under_way.values())]:
                 self._ray.kill(worker.actor)
+            self._starting.clear()
             self._idle.clear()
             self._under_way.clear()
-            self._ray.shutdown()
+            self._retries.clear()
+            disconnect_from_ray(self._options.address)
 
 
-def _connect(options: RayOptions) -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray warns that it will stop hiding GPUs from workers that ask for none; ours never look for one then.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Ray tells of a lost worker on stdout, among a command's JSON; the pool makes good for it.
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed")
-    import ray
-    import ray.exceptions
-
-    local = {
-        "num_cpus": max(1, math.ceil(options.n_workers * options.cpus_per_worker)),
-        "include_dashboard": False,
-        "object_store_memory": _OBJECT_STORE_BYTES,
-    }
-    if ray.is_initialized():
-        raise PoolError("A process has one connection to Ray, but another pool holds it. Close that one first.")
-    if options.address != "local":
-        _check_reachable(options.address)
-    # Under load the first start of a cluster of our own can pass Ray's limit of 30 s.
-    attempts = 2 if options.address == "local" else 1
-    for attempt in range(attempts):
-        try:
-            with _interrupts_held_back():
-                ray.init(
-                    address=options.address,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                    **(local if options.address == "local" else {}),
-                )
-            break
-        except Exception as error:  # a process edge: Ray raises bare Exception here
-            ray.shutdown()
-            if attempt == attempts - 1:
-                raise PoolError(f"Ray must start at '{options.address}', but did not: {_last_line(error)}") from error
-    return ray
-
-
-def _check_reachable(address: str) -> None:
-    """Ray itself tries for minutes to reach a cluster that is not there."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdecimal():
-        return  # `auto` and other words of Ray's
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        raise PoolError(
-            f"A Ray cluster must answer at '{address}' (`workers.address`), but none does: {error}. "
-            "Start it, correct the address, or leave it out for one on this machine."
-        ) from error
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C takes effect at the end: a start or stop of Ray that is cut short leaves processes behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    received: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-        if received:
-            raise KeyboardInterrupt
+def _n_cpus(options: RayOptions) -> int:
+    """Of a cluster of our own."""
+    return max(1, math.ceil(options.n_workers * options.cpus_per_worker))
 
 
 def _check_gpus(ray: Any, options: RayOptions) -> None:
     """A cluster of our own never gets more of them: its workers would wait for ever."""
+    if options.address != LOCAL:
+        return
     needed, found = options.n_workers * options.gpus_per_worker, ray.cluster_resources().get("GPU", 0)
-    if options.address == "local" and needed > found:
+    if needed > found:
         ray.shutdown()
         raise PoolError(
             f"The workers need {needed:g} GPUs (`workers.gpus_per_worker`), but Ray finds {found:g} in this machine. "
@@ -300,7 +338,3 @@ def _check_gpus(ray: Any, options: RayOptions) -> None:
 def _concerns_all(cause: Exception | None) -> bool:
     """Whether the next task would fare no better: a model, a set or an endpoint cannot be used."""
     return isinstance(cause, GenerationError | UserError) and not isinstance(cause, RecipeError)
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip() or repr(error)).splitlines()[-1]

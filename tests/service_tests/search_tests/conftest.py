@@ -41,8 +41,15 @@ class CoefficientPool(WorkerPool):
         return self._n_workers
 
     @property
+    def n_alive(self) -> int:
+        return self._n_workers
+
+    @property
     def n_under_way(self) -> int:
         return len(self._under_way)
+
+    def resize(self, n_workers: int) -> None:
+        self._n_workers = n_workers
 
     def submit(self, ticket: int, task: Task) -> None:
         assert self.has_free_worker

@@ -84,6 +84,26 @@ def test_a_pool_has_as_many_places_as_workers(pool: WorkerPool, assignments: lis
     assert pool.n_under_way == 0
 
 
+def test_a_pool_without_workers_takes_nothing_and_with_them_it_goes_on(
+    pool: WorkerPool, assignments: list[Assignment]
+) -> None:
+    n_workers = pool.n_workers
+    pool.submit(1, assignments[1])
+    pool.resize(0)
+    assert not pool.has_free_worker
+    with pytest.raises(PoolError, match="to a free worker only, but"):
+        pool.submit(2, assignments[2])
+    found = pool.next_finished()  # nothing is cut short
+    assert found is not None
+    assert found[1].succeeded
+    assert (pool.n_workers, pool.n_alive, pool.n_under_way) == (0, 0, 0)
+    assert pool.next_finished() is None
+    pool.resize(n_workers)
+    while pool.n_alive < n_workers:
+        assert pool.next_finished(timeout_s=0.1) is None
+    assert len(finish_all(pool, assignments)) == len(assignments)
+
+
 @pytest.mark.parametrize("timeout_s", [None, 0.0, 0.1])
 def test_nothing_under_way_gives_nothing(pool: WorkerPool, timeout_s: float | None) -> None:
     assert pool.next_finished(timeout_s) is None

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from search_spaces import MergeRecipe
+from search_spaces.errors import PoolError
+from search_spaces.merge_recipe import BASE
 from workers.candidate_worker import WorkerSetup
 from workers.evaluation import Assignment, FailureReason
-from workers.worker_pools import RayOptions, RayPool
+from workers.worker_pools import CONNECTED, RayOptions, RayPool
 
 MakeRecipe = Callable[..., MergeRecipe]
 
@@ -43,8 +47,16 @@ def cpu_s(process_id: int) -> float:
     return psutil.Process(process_id).cpu_times().user
 
 
+def all_alive(pool: RayPool) -> None:
+    """Wait until every worker of an idle pool has loaded its models."""
+    while pool.n_alive < pool.n_workers:
+        pool.next_finished(timeout_s=0.1)
+        time.sleep(0.05)
+
+
 def still_works(pool: RayPool, assignment: Assignment) -> bool:
     """Both workers, the replaced ones too, finish a candidate."""
+    all_alive(pool)
     for ticket in range(pool.n_workers):
         pool.submit(ticket, assignment)
     finished = [pool.next_finished() for _ in range(pool.n_workers)]
@@ -98,15 +110,111 @@ def test_a_candidate_that_kills_every_worker_is_given_up(pool: RayPool, assignme
     assert still_works(pool, assignment)
 
 
-def test_an_error_in_a_workers_code_is_data(pool: RayPool, assignment: Assignment) -> None:
-    before = pool.process_ids()
+def test_an_error_in_a_workers_code_is_data_and_the_worker_is_replaced(pool: RayPool, assignment: Assignment) -> None:
+    all_alive(pool)
+    before = set(pool.process_ids())
     evaluation = pool.evaluate(Assignment(assignment.recipe, ("no such measure",)))
     assert evaluation.failure is FailureReason.INTERNAL_ERROR
     assert "no such measure" in evaluation.message
-    assert set(pool.process_ids()) == set(before)
+    all_alive(pool)
+    assert len(before & set(pool.process_ids())) == 1  # an error may be one of the GPU, and stick to its process
+
+
+def test_fewer_workers(pool: RayPool, assignment: Assignment) -> None:
+    """An idle one goes at once, a busy one when it has finished."""
+    all_alive(pool)
+    busy, idle = pool.process_ids()
+    pool.submit(1, long(assignment))
+    pool.resize(0)
+    assert (pool.n_alive, pool.n_under_way) == (1, 1)
+    gone(idle)
+    assert psutil.pid_exists(busy)
+    found = pool.next_finished()
+    assert found is not None
+    assert found[1].succeeded
+    assert pool.n_alive == 0
+    gone(busy)
+    pool.resize(2)
+    assert still_works(pool, assignment)
+
+
+def gone(process_id: int) -> None:
+    """Wait until a process has ended."""
+    while psutil.pid_exists(process_id):
+        time.sleep(0.05)
+
+
+def test_a_worker_that_waits_for_resources_is_given_nothing(pool: RayPool, assignment: Assignment) -> None:
+    all_alive(pool)
+    pool.resize(3)  # the cluster has room for two
+    for ticket in range(6):
+        while not pool.has_free_worker:
+            assert pool.next_finished()
+        assert pool.n_alive == 2
+        pool.submit(ticket, assignment)
+    while pool.n_under_way:
+        assert pool.next_finished()
+    pool.resize(2)
+    assert pool.n_alive == 2  # the one that waited was the one to go
+
+
+def test_more_workers_while_others_work(pool: RayPool, assignment: Assignment) -> None:
+    all_alive(pool)
+    pool.resize(1)
+    pool.submit(0, assignment)
+    pool.resize(2)
+    finished = 0
+    while pool.n_alive < 2:
+        if pool.has_free_worker:
+            pool.submit(1, assignment)
+        finished += pool.next_finished(timeout_s=0.1) is not None
+    assert finished > 1
+    while pool.n_under_way:
+        pool.next_finished()
+    assert still_works(pool, assignment)
+
+
+@pytest.fixture
+def connected(pool: RayPool) -> Iterator[RayOptions]:
+    """A second pool over the same connection has room for one worker."""
+    pool.resize(1)
+    yield RayOptions(n_workers=1, address=CONNECTED)
+    pool.resize(2)
+
+
+def test_a_connection_is_used_and_left_as_it_was(
+    pool: RayPool, connected: RayOptions, setup: WorkerSetup, assignment: Assignment
+) -> None:
+    with RayPool(setup, connected) as other:
+        assert other.evaluate(assignment).succeeded
+    assert pool.evaluate(assignment).succeeded
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_worker_that_cannot_be_replaced_is_an_error_of_the_pool(
+    connected: RayOptions, setup: WorkerSetup, assignment: Assignment, family: Path, tmp_path: Path
+) -> None:
+    """And not of the candidate: no other would fare better."""
+    base = tmp_path / "base"
+    shutil.copytree(family / "base", base)
+    moved = replace(setup, models={**setup.models, BASE: str(base)})
+    with RayPool(moved, connected) as other:
+        (victim,) = other.process_ids()
+        other.submit(1, long(replace(assignment, recipe=replace(assignment.recipe, base=str(base)))))
+        base.rename(tmp_path / "away")
+        os.kill(victim, signal.SIGKILL)
+        with pytest.raises(PoolError, match=r"1 workers must start, but one did not: .* is not there"):
+            other.next_finished()
+
+
+def test_workers_that_die_while_they_start_are_an_error_of_the_pool(connected: RayOptions, setup: WorkerSetup) -> None:
+    fatal = replace(setup, device=Fatal())
+    with pytest.raises(PoolError, match="workers must start, but 3 in succession did not"):
+        RayPool(fatal, connected)
 
 
 def test_a_hung_worker_is_cut_off_though_others_keep_finishing(pool: RayPool, assignment: Assignment) -> None:
+    all_alive(pool)
     hung = pool.process_ids()[0]
     os.kill(hung, signal.SIGSTOP)
     pool.submit(0, assignment)

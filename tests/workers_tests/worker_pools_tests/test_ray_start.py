@@ -16,7 +16,7 @@ from search_spaces.errors import PoolError
 from search_spaces.merge_recipe import BASE
 from workers.candidate_worker import WorkerSetup
 from workers.evaluation import Assignment
-from workers.worker_pools import RayOptions, RayPool
+from workers.worker_pools import CONNECTED, RayOptions, RayPool
 
 MakeRecipe = Callable[..., MergeRecipe]
 
@@ -47,6 +47,11 @@ def test_a_pool_leaves_no_process_behind(setup: WorkerSetup, make_recipe: MakeRe
     assert gone(workers)
     started = [child.pid for child in psutil.Process().children(recursive=True) if child not in children]
     assert gone(started)
+
+
+def test_a_connection_must_be_there_to_be_used(setup: WorkerSetup) -> None:
+    with pytest.raises(PoolError, match="must be connected to Ray for its connection to be used"):
+        RayPool(setup, RayOptions(address=CONNECTED))
 
 
 def test_a_cluster_that_is_not_there_is_told_at_once(setup: WorkerSetup) -> None:
