@@ -58,6 +58,13 @@ def plain_url(url: str) -> str:
     return url.replace(f"{_DRIVER}://", "postgresql://", 1)
 
 
+def shown_url(url: str) -> str:
+    """The same with the password hidden, for a terminal or a log."""
+    import sqlalchemy
+
+    return plain_url(sqlalchemy.make_url(normalized_url(url)).render_as_string(hide_password=True))
+
+
 def connect(url: str) -> Engine:
     """An engine over a database that answers, with Optuna's tables and ours up to date.
 
@@ -84,6 +91,14 @@ def connect(url: str) -> Engine:
             f"Start it, or correct {URL_VARIABLE}; without that variable an embedded PostgreSQL is used."
         ) from error
     return engine
+
+
+def revision_of(engine: Engine) -> str:
+    """The revision of our tables in a database that is connected to."""
+    from alembic.runtime.migration import MigrationContext
+
+    with engine.connect() as connection:
+        return str(MigrationContext.configure(connection).get_current_revision())
 
 
 def _upgrade(connection: Connection, url: str) -> None:

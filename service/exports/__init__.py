@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from service.exports.export import ExportedMerge, export_merge
+from service.exports.export import ExportedMerge, check_export, export_merge, is_exported
 from service.exports.export_request import ExportRequest
+from service.exports.partial_folders import remove_partial_exports
 
-__all__ = ["ExportRequest", "ExportedMerge", "export_merge"]
+__all__ = [
+    "ExportRequest",
+    "ExportedMerge",
+    "check_export",
+    "export_merge",
+    "is_exported",
+    "remove_partial_exports",
+]

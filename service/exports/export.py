@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from search_spaces import to_mergekit
 from search_spaces.errors import ExportError, SpecificationError
 from service.exports.export_request import ExportRequest
 from service.exports.model_card import model_card
+from service.exports.partial_folders import partial_folder
 from service.exports.provenance import provenance
 from workers.evaluation import Score
 from workers.worker_pools import WorkerPool
@@ -36,12 +37,15 @@ class ExportedMerge:
     largest_difference: float
 
 
-def export_merge(request: ExportRequest, pool: WorkerPool) -> ExportedMerge:
+def export_merge(
+    request: ExportRequest, pool: WorkerPool, on_stage: Callable[[str], object] = lambda _: None
+) -> ExportedMerge:
     """Write the merge to a temporary folder beside the final one, check it, and rename it.
 
     Args:
         request: what, and where to.
         pool: its workers must see the folder; one of them writes and one reloads.
+        on_stage: told what is done now.
 
     Raises:
         SpecificationError: the folder exists.
@@ -50,8 +54,10 @@ def export_merge(request: ExportRequest, pool: WorkerPool) -> ExportedMerge:
     prepared = request.prepared
     recipe = prepared.recipe(request.trial.params)
     with _temporary_beside(request.folder) as folder:
+        on_stage("writing")
         pool.save(recipe, folder, request.max_shard_size)
-        scores = pool.score_saved(folder, (*prepared.objectives, *prepared.holdout_measures))
+        on_stage("reloading and scoring")
+        scores = _score(request, folder, pool)
         difference = _check_scores(request, scores)
         (folder / "recipe.yaml").write_text(to_mergekit(recipe), encoding="utf-8")
         (folder / "provenance.json").write_text(provenance(prepared, request.trial), encoding="utf-8")
@@ -61,12 +67,36 @@ def export_merge(request: ExportRequest, pool: WorkerPool) -> ExportedMerge:
     return ExportedMerge(request.folder, scores, difference)
 
 
+def is_exported(request: ExportRequest) -> bool:
+    """Whether the folder is a whole export of this trial: one whose maker died before it could say so."""
+    try:
+        origin = json.loads((request.folder / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    wanted = (request.prepared.specification.name, request.trial.number)
+    return isinstance(origin, dict) and (origin.get("study"), origin.get("trial")) == wanted
+
+
+def check_export(request: ExportRequest, pool: WorkerPool) -> ExportedMerge:
+    """Score an export that is there as `export_merge` does.
+
+    Raises:
+        ExportError: it scores differently from its trial.
+    """
+    scores = _score(request, request.folder, pool)
+    return ExportedMerge(request.folder, scores, _check_scores(request, scores))
+
+
+def _score(request: ExportRequest, folder: Path, pool: WorkerPool) -> dict[str, Score]:
+    return pool.score_saved(folder, (*request.prepared.objectives, *request.prepared.holdout_measures))
+
+
 @contextmanager
 def _temporary_beside(final: Path) -> Iterator[Path]:
     """A folder on the same disk, so that renaming is one step; gone unless it was renamed."""
     if final.exists():
         raise SpecificationError(f"An export must go to a new folder, but '{final}' exists. Remove it or name another.")
-    temporary = final.absolute().parent / f".{final.name}.partial-{os.getpid()}"
+    temporary = partial_folder(final)
     try:
         temporary.mkdir(parents=True)
         yield temporary

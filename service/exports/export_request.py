@@ -36,13 +36,31 @@ class ExportRequest:
     max_shard_size: str = "5GB"
 
     def __post_init__(self) -> None:
-        if self.trial.was_stopped:
-            raise SelectionError(
-                f"An export must score as its trial did, but racing stopped {self.trial.label} after "
-                f"{self.trial.share:.0%} of its examples, and its values are estimates. Another trial beats it in "
-                "every objective: export one of the front."
-            )
-        if not _SIZE.fullmatch(self.max_shard_size):
-            raise SpecificationError(
-                f"`max_shard_size` must be a number and KB, MB, GB or TB, such as 5GB, but got '{self.max_shard_size}'."
-            )
+        check_exportable(self.trial)
+        check_shard_size(self.max_shard_size)
+
+
+def check_exportable(trial: FinishedTrial) -> None:
+    """Refuse a trial whose values are estimates.
+
+    Raises:
+        SelectionError: racing stopped it.
+    """
+    if trial.was_stopped:
+        raise SelectionError(
+            f"An export must score as its trial did, but racing stopped {trial.label} after "
+            f"{trial.share:.0%} of its examples, and its values are estimates. Another trial beats it in "
+            "every objective: export one of the front."
+        )
+
+
+def check_shard_size(given: str) -> None:
+    """Refuse what `save_pretrained` would not take.
+
+    Raises:
+        SpecificationError: it is no size.
+    """
+    if not _SIZE.fullmatch(given):
+        raise SpecificationError(
+            f"`max_shard_size` must be a number and KB, MB, GB or TB, such as 5GB, but got '{given}'."
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.registry.jobs import JobRegistry
 from service.registry.models import CompletionsRow, ExportRow, SearchRow, SupervisorRow
+from service.registry.pulse import Pulse, SupervisorLock
 from service.registry.searches import SearchRegistry
 from service.registry.states import JobState, SearchState
 
@@ -12,8 +13,10 @@ __all__ = [
     "ExportRow",
     "JobRegistry",
     "JobState",
+    "Pulse",
     "SearchRegistry",
     "SearchRow",
     "SearchState",
+    "SupervisorLock",
     "SupervisorRow",
 ]

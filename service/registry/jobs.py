@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Engine, func, select
@@ -25,7 +27,7 @@ class JobRegistry(Generic[_Row]):
 
     def __init__(self, engine: Engine, kind: type[_Row]) -> None:
         self._engine = engine
-        self._kind: Any = kind
+        self.kind: Any = kind
 
     def create(self, row: _Row) -> _Row:
         """Queue a job."""
@@ -40,45 +42,59 @@ class JobRegistry(Generic[_Row]):
             MissingError: there is none.
         """
         with Session(self._engine, expire_on_commit=False) as session:
-            row: _Row | None = session.get(self._kind, job_id)
+            row: _Row | None = session.get(self.kind, job_id)
         if row is None:
             raise MissingError(f"There must be something under an id, but there is nothing under '{job_id}'.")
         return row
 
     def of_search(self, search: str) -> list[_Row]:
         """The jobs of a search, the newest first."""
-        chosen = select(self._kind).where(self._kind.search == search).order_by(self._kind.created_at.desc())
+        chosen = select(self.kind).where(self.kind.search == search).order_by(self.kind.created_at.desc())
         with Session(self._engine, expire_on_commit=False) as session:
             return list(session.scalars(chosen).all())
 
     def active(self) -> list[_Row]:
         """The jobs that have not ended, the oldest first."""
         states = [state for state in JobState if state.is_active]
-        chosen = select(self._kind).where(self._kind.state.in_(states)).order_by(self._kind.created_at)
+        chosen = select(self.kind).where(self.kind.state.in_(states)).order_by(self.kind.created_at)
         with Session(self._engine, expire_on_commit=False) as session:
             return list(session.scalars(chosen).all())
 
-    def start(self, job_id: uuid.UUID) -> None:
-        """Count one more start."""
+    def start(self, job_id: uuid.UUID, driver: str = "") -> bool:
+        """Let a driver do a job, the first one or one more; False when it has ended."""
+        with self._active(job_id) as row:
+            if row:
+                row.state, row.n_starts, row.driver = JobState.RUNNING, row.n_starts + 1, driver
+                row.stage, row.started_at = "starting", row.started_at or func.now()
+            return row is not None
+
+    def report(self, job_id: uuid.UUID, stage: str, driver: str | None = None) -> bool:
+        """Say what a job does now, or waits for; False when it has ended, or another driver has taken over."""
+        with self._active(job_id, driver) as row:
+            if row:
+                row.stage = stage
+            return row is not None
+
+    def finish(self, job_id: uuid.UUID, result: dict[str, Any], driver: str | None = None) -> bool:
+        """Store what came of a job; False as in `report`."""
+        return self._end(job_id, JobState.FINISHED, driver, result=result)
+
+    def fail(self, job_id: uuid.UUID, message: str, driver: str | None = None) -> bool:
+        """Store why nothing came of it; False as in `report`."""
+        return self._end(job_id, JobState.FAILED, driver, message=message)
+
+    def _end(self, job_id: uuid.UUID, state: JobState, driver: str | None, **outcome: Any) -> bool:
+        with self._active(job_id, driver) as row:
+            if row:
+                row.state, row.stage, row.ended_at = state, "", func.now()
+                for column, value in outcome.items():
+                    setattr(row, column, value)
+            return row is not None
+
+    @contextmanager
+    def _active(self, job_id: uuid.UUID, driver: str | None = None) -> Iterator[_Row | None]:
+        """A job's row, to be changed in one transaction; None when it has ended, or is another driver's."""
         with Session(self._engine) as session, session.begin():
-            row = session.get_one(self._kind, job_id, with_for_update=True)
-            row.state, row.n_starts, row.started_at = JobState.RUNNING, row.n_starts + 1, func.now()
-
-    def report(self, job_id: uuid.UUID, stage: str) -> None:
-        """Say what a job does now."""
-        with Session(self._engine) as session, session.begin():
-            session.get_one(self._kind, job_id).stage = stage
-
-    def finish(self, job_id: uuid.UUID, result: dict[str, Any]) -> None:
-        """Store what came of a job."""
-        self._end(job_id, JobState.FINISHED, "", result)
-
-    def fail(self, job_id: uuid.UUID, message: str) -> None:
-        """Store why nothing came of it."""
-        self._end(job_id, JobState.FAILED, message, None)
-
-    def _end(self, job_id: uuid.UUID, state: JobState, message: str, result: dict[str, Any] | None) -> None:
-        with Session(self._engine) as session, session.begin():
-            row = session.get_one(self._kind, job_id, with_for_update=True)
-            if JobState(row.state).is_active:
-                row.state, row.message, row.result, row.stage, row.ended_at = state, message, result, "", func.now()
+            row: _Row = session.get_one(self.kind, job_id, with_for_update=True)
+            is_ours = JobState(row.state).is_active and driver in (None, row.driver)
+            yield row if is_ours else None

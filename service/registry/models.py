@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import DateTime, Text, func
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from service.database.tables import metadata as tables_metadata
@@ -21,8 +21,9 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: DateTime(timezone=True),
         str: Text,
-        dict[str, Any]: JSONB,
-        list[str]: JSONB,
+        # Not JSONB, which forgets the order of keys: that of objectives and experts counts.
+        dict[str, Any]: JSON,
+        list[str]: JSON,
     }
 
 
@@ -36,7 +37,8 @@ class SearchRow(Base):
         message: why it failed, or what it waits for; "" where there is nothing to say.
         n_allotted: workers that the supervisor grants it now.
         n_alive: workers that its driver holds.
-        n_starts: of drivers, since it was last queued.
+        n_starts: of drivers, since it was last queued or an evaluation was last finished.
+        driver: the name of the actor that drives it; "" before the first one.
         created_at, queued_at, started_at, ended_at: the first start counts; `ended_at` is empty while it is active.
     """
 
@@ -49,6 +51,7 @@ class SearchRow(Base):
     n_allotted: Mapped[int] = mapped_column(default=0)
     n_alive: Mapped[int] = mapped_column(default=0)
     n_starts: Mapped[int] = mapped_column(default=0)
+    driver: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     queued_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
@@ -65,7 +68,8 @@ class _JobRow(Base):
         state: a `JobState`.
         stage: what it does now, in a word or two.
         message: why it failed.
-        n_starts: a job that has taken several drivers with it is failed, not started again.
+        n_starts: of drivers; a job that has lost several is failed, not started again.
+        driver: the name of the actor that does it; "" before the first one.
         result: what came of it; see the API's schemas.
     """
 
@@ -78,7 +82,8 @@ class _JobRow(Base):
     stage: Mapped[str] = mapped_column(default="")
     message: Mapped[str] = mapped_column(default="")
     n_starts: Mapped[int] = mapped_column(default=0)
-    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    driver: Mapped[str] = mapped_column(default="")
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

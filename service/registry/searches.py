@@ -134,6 +134,20 @@ class SearchRegistry:
 
     # ---- what the supervisor and the drivers report ----
 
+    def explain(self, name: str, state: SearchState, message: str) -> None:
+        """Say what a search waits for, if it is in this state still."""
+        with self._session() as session:
+            row = self._locked(session, name)
+            if row.state == state and row.message != message:
+                row.message = message
+
+    def allot(self, name: str, n_workers: int) -> None:
+        """Say how many workers a search may have, if it has a driver still."""
+        with self._session() as session:
+            row = self._locked(session, name)
+            if SearchState(row.state).has_driver:
+                row.n_allotted = n_workers
+
     def update(self, name: str, **values: Any) -> None:
         """Set columns of a search, such as `n_allotted` or `message`; its state is moved by the other methods."""
         with self._session() as session:
@@ -141,21 +155,62 @@ class SearchRegistry:
             for column, value in values.items():
                 setattr(row, column, value)
 
-    def start(self, name: str) -> bool:
-        """Let a queued search run; False when it is not queued any more."""
+    def start(self, name: str, driver: str = "") -> bool:
+        """Let a queued search run, by this driver; False when it is not queued any more."""
         with self._session() as session:
             row = self._locked(session, name)
             if row.state != SearchState.QUEUED:
                 return False
-            row.state, row.message, row.n_starts = SearchState.RUNNING, "", 0
+            row.state, row.message, row.n_starts, row.driver = SearchState.RUNNING, "", 1, driver
             row.started_at = row.started_at or func.now()
             return True
 
-    def end(self, name: str, state: SearchState, message: str = "") -> bool:
-        """Let a search that has a driver end; False when it had ended already."""
+    def restart(self, name: str, driver: str) -> bool:
+        """Let a running search go on with another driver; False when it does not run any more."""
         with self._session() as session:
             row = self._locked(session, name)
-            if not SearchState(row.state).has_driver:
+            if row.state != SearchState.RUNNING:
+                return False
+            row.message, row.n_starts, row.n_alive, row.driver = "", row.n_starts + 1, 0, driver
+            return True
+
+    def report(self, name: str, driver: str, n_alive: int, has_progressed: bool) -> SearchRow | None:
+        """Say how a search goes.
+
+        Args:
+            name: of the search.
+            driver: who says so.
+            n_alive: workers that it holds.
+            has_progressed: whether an evaluation was finished since it was started or reported last.
+
+        Returns:
+            The row, which says what is wanted of the driver; None when nothing is any more: the search has
+            ended, or another driver has taken over.
+        """
+        with self._session() as session:
+            row = self._locked(session, name)
+            if not _is_driven_by(row, driver):
+                return None
+            row.n_alive = n_alive
+            if has_progressed:
+                row.n_starts = 0
+            return row
+
+    def end(self, name: str, state: SearchState, message: str = "", driver: str | None = None) -> bool:
+        """Let a search that has a driver end.
+
+        Args:
+            name: of the search.
+            state: how it ends.
+            message: why.
+            driver: who says so; None for whoever watches over drivers.
+
+        Returns:
+            False when it had ended already, or another driver has taken over.
+        """
+        with self._session() as session:
+            row = self._locked(session, name)
+            if not _is_driven_by(row, driver):
                 return False
             _end(row, state, message)
             return True
@@ -203,11 +258,16 @@ def _external(name: str, stored: dict[str, Any]) -> SearchRow:
     )
 
 
+def _is_driven_by(row: SearchRow, driver: str | None) -> bool:
+    return SearchState(row.state).has_driver and driver in (None, row.driver)
+
+
 def _queue(row: SearchRow, specification: Specification | None) -> None:
     if specification is not None:
         row.specification = specification.model_dump(mode="json")
     row.state, row.message, row.queued_at, row.ended_at = SearchState.QUEUED, "", func.now(), None
     row.n_starts = row.n_allotted = row.n_alive = 0
+    row.driver = ""
 
 
 def _end(row: SearchRow, state: SearchState, message: str) -> None:

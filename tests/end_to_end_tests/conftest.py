@@ -79,14 +79,18 @@ def trials_of(run_command: Run) -> Callable[[str], list[tuple[Any, ...]]]:
 def start_command(
     command_environment: dict[str, str], tmp_path: Path, processes_of: Callable[..., list[psutil.Process]]
 ) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts `paretomerge` as a terminal would, in a session of its own; writes `stdout` and `stderr` in `tmp_path`."""
+    """Starts `paretomerge` as a terminal would, in a session of its own; writes `stdout` and `stderr` in `tmp_path`.
+
+    Keywords are further variables of its environment.
+    """
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
+    def start(*arguments: str | Path, **variables: str) -> subprocess.Popen[bytes]:
         with open(tmp_path / "stdout", "wb") as stdout, open(tmp_path / "stderr", "wb") as stderr:
             streams: dict[str, Any] = {"stdout": stdout, "stderr": stderr, "stdin": subprocess.DEVNULL}
             command = [COMMAND, *arguments]
-            started.append(subprocess.Popen(command, env=command_environment, start_new_session=True, **streams))
+            environment = command_environment | variables
+            started.append(subprocess.Popen(command, env=environment, start_new_session=True, **streams))
         return started[-1]
 
     yield start

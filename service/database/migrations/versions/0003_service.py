@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import JSON, UUID
 
 revision = "0003"
 down_revision = "0002"
@@ -23,7 +23,7 @@ def _job_columns() -> list[sa.Column]:
         sa.Column("stage", sa.Text, nullable=False),
         sa.Column("message", sa.Text, nullable=False),
         sa.Column("n_starts", sa.Integer, nullable=False),
-        sa.Column("result", JSONB, nullable=True),
+        sa.Column("result", JSON, nullable=True),
         _time("created_at", default=True),
         _time("started_at"),
         _time("ended_at"),
@@ -36,7 +36,7 @@ def upgrade() -> None:
         "paretomerge_searches",
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("state", sa.Text, nullable=False, index=True),
-        sa.Column("specification", JSONB, nullable=False),
+        sa.Column("specification", JSON, nullable=False),
         sa.Column("message", sa.Text, nullable=False),
         sa.Column("n_allotted", sa.Integer, nullable=False),
         sa.Column("n_alive", sa.Integer, nullable=False),
@@ -52,13 +52,13 @@ def upgrade() -> None:
         sa.Column("folder", sa.Text, nullable=False),
         sa.Column("max_shard_size", sa.Text, nullable=False),
     )
-    op.create_table("paretomerge_completions", *_job_columns(), sa.Column("prompts", JSONB, nullable=False))
+    op.create_table("paretomerge_completions", *_job_columns(), sa.Column("prompts", JSON, nullable=False))
     op.create_table(
         "paretomerge_supervisor",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("namespace", sa.Text, nullable=False),
         _time("beat_at"),
-        sa.Column("cluster", JSONB, nullable=False),
+        sa.Column("cluster", JSON, nullable=False),
         sa.Column("message", sa.Text, nullable=False),
     )
     op.execute(

@@ -1,0 +1,142 @@
+"""The driver of one search under Ray: the same loop that the command line runs, steered by the search's row."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.errors import DatabaseError, FailureError, ParetomergeError
+from service.registry import SearchRegistry, SearchState
+from service.search.helm import Course
+from service.supervision.driver_actor import DriverActor, DriverSetup, SupersededError
+
+if TYPE_CHECKING:
+    from service.search import PreparedSearch
+    from service.specification import WorkersSection
+    from workers.worker_pools import WorkerPool
+    from workers.worker_pools._base import Setup
+
+# An outage of the database that a driver bears with its workers alive; after it the supervisor starts another driver.
+_PATIENCE_S = 900.0
+_LOOK_EVERY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchDriverSetup(DriverSetup):
+    """What the driver of a search is told.
+
+    Args:
+        search: its name.
+    """
+
+    search: str
+
+
+class SearchDriver(DriverActor):
+    """Runs a search until it is finished, stopped or failed, and says so in its row.
+
+    Args:
+        setup: which search.
+    """
+
+    def __init__(self, setup: SearchDriverSetup) -> None:
+        self._setup = setup
+        self._has_progressed = False
+        super().__init__()
+
+    def _work(self) -> None:
+        from service.database.connection import connect
+
+        engine = connect(self._setup.database_url)
+        self._registry = SearchRegistry(engine)
+        try:
+            state, message = self._search(), ""
+        except SupersededError:
+            return
+        except DatabaseError:
+            raise  # the row cannot be written either
+        except ParetomergeError as error:
+            if isinstance(error, FailureError) and self.lost_cluster():
+                raise  # its cluster died under it: another driver goes on, on another cluster
+            state, message = SearchState.FAILED, str(error)
+        finally:
+            engine.dispose()
+        self._registry.end(self._setup.search, state, message, self._setup.driver)
+
+    def _search(self) -> SearchState:
+        prepared = prepared_for_service(self._registry.get(self._setup.search).specification)
+        with open_connected_pool(prepared.worker_setup(), prepared.specification.workers, n_workers=0) as pool:
+            while True:
+                try:
+                    return self._drive(prepared, pool)
+                except DatabaseError:
+                    _await_database(self._setup.database_url)  # with the workers loaded, and perhaps at work
+
+    def _drive(self, prepared: PreparedSearch, pool: WorkerPool) -> SearchState:
+        from service.search.session import open_session
+
+        with open_session(prepared, self._setup.database_url) as session:
+            session.run(self._note_progress, pool, self._read_course)
+            return SearchState.FINISHED if session.is_finished else SearchState.STOPPED
+
+    def _note_progress(self, progress: Any) -> None:
+        self._has_progressed = True
+
+    def _read_course(self, pool: WorkerPool) -> Course:
+        row = self._registry.report(self._setup.search, self._setup.driver, pool.n_alive, self._has_progressed)
+        if row is None:
+            raise SupersededError
+        self._has_progressed = False
+        return Course(row.n_allotted, is_stopping=row.state == SearchState.STOPPING)
+
+
+def prepared_for_service(specification: dict[str, Any]) -> PreparedSearch:
+    """A stored specification, read again with models and sets as they are now.
+
+    Raises:
+        UserError: see `prepare_search`.
+    """
+    from service.search import prepare_search
+    from service.specification import parse_specification
+
+    # Its paths are absolute already.
+    return prepare_search(parse_specification(json.dumps(specification), Path("/")))
+
+
+def open_connected_pool(setup: Setup, workers: WorkersSection, n_workers: int) -> WorkerPool:
+    """A pool over the driver's own connection: the service, and not the specification, says where workers run."""
+    from workers.worker_pools import CONNECTED, RayOptions, RayPool
+
+    return RayPool(
+        setup,
+        RayOptions(
+            n_workers=n_workers,
+            address=CONNECTED,
+            cpus_per_worker=workers.cpus_per_worker,
+            gpus_per_worker=workers.gpus_per_worker,
+            timeout_s=workers.timeout_s,
+        ),
+    )
+
+
+def _await_database(url: str) -> None:
+    """Wait until the database answers again.
+
+    Raises:
+        DatabaseError: it has not for a quarter of an hour.
+    """
+    from service.database.connection import connect
+
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            connect(url).dispose()
+        except DatabaseError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_EVERY_S)
+        else:
+            return
