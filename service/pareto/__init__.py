@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from service.pareto.dominance import certainly_dominated, non_dominated
+from service.pareto.dominance import RunningDominance, certainly_dominated, non_dominated
 from service.pareto.hypervolume import RunningHypervolume, hypervolume
 from service.pareto.selection import Constraint, knee, parse_constraint, select_by_constraint
 
 __all__ = [
     "Constraint",
+    "RunningDominance",
     "RunningHypervolume",
     "certainly_dominated",
     "hypervolume",

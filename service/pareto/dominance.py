@@ -47,15 +47,66 @@ def certainly_dominated(points: NDArray[np.float64], standard_errors: NDArray[np
     Returns:
         `n_points` booleans, in the order of the points.
     """
-    matrix, errors = as_points(points), as_points(standard_errors)
-    marked = np.zeros(len(matrix), dtype=np.bool_)
-    for start in range(0, len(matrix), _BLOCK):
+    dominance = RunningDominance()
+    dominance.add(points, standard_errors)
+    return dominance.marked
+
+
+class RunningDominance:
+    """`certainly_dominated` of the points so far, some points at a time: points only come, so that a mark stays.
+
+    A batch costs its size times the number of all points, and not the square of that number.
+    """
+
+    def __init__(self) -> None:
+        self._points: NDArray[np.float64] | None = None
+        self._errors: NDArray[np.float64] | None = None
+        self._marked = np.zeros(0, dtype=np.bool_)
+
+    @property
+    def marked(self) -> NDArray[np.bool_]:
+        """`n_points` booleans, in the order in which the points were added."""
+        return self._marked.copy()
+
+    def add(self, points: NDArray[np.float64], standard_errors: NDArray[np.float64]) -> None:
+        """Add points, as in `certainly_dominated`."""
+        new, errors = as_points(points), as_points(standard_errors)
+        if len(new) == 0:
+            return
+        open_rows = np.flatnonzero(~self._marked)
+        if self._points is None or self._errors is None:
+            self._points, self._errors = new, errors
+        else:
+            self._marked[open_rows] = _beaten(self._points[open_rows], self._errors[open_rows], new, errors)
+            self._points, self._errors = np.vstack([self._points, new]), np.vstack([self._errors, errors])
+        self._marked = np.concatenate([self._marked, self._judged(new, errors)])
+
+    def _judged(self, new: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Marks of new points. Most are far behind the front: the few that it leaves are compared with all."""
+        assert self._points is not None
+        assert self._errors is not None
+        front = non_dominated(self._points)
+        marked = _beaten(new, errors, self._points[front], self._errors[front])
+        left = ~marked
+        marked[left] = _beaten(new[left], errors[left], self._points, self._errors)
+        return marked
+
+
+def _beaten(
+    points: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    others: NDArray[np.float64],
+    others_errors: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Mark the points that one of the others beats by more than the uncertainty of their difference."""
+    marked = np.zeros(len(points), dtype=np.bool_)
+    for start in range(0, len(points), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        beyond = np.zeros((len(matrix[rows]), len(matrix)), dtype=np.bool_)
-        for objective in range(matrix.shape[1]):
-            gain = matrix[:, objective] - matrix[rows, objective, None]
-            beyond |= gain > np.hypot(errors[:, objective], errors[rows, objective, None])
-        marked[rows] = (_covers(matrix, matrix[rows]) & beyond).any(axis=1)
+        beyond = np.zeros((len(points[rows]), len(others)), dtype=np.bool_)
+        for objective in range(points.shape[1]):
+            gain = others[:, objective] - points[rows, objective, None]
+            beyond |= gain > np.hypot(others_errors[:, objective], errors[rows, objective, None])
+        marked[rows] = (_covers(others, points[rows]) & beyond).any(axis=1)
     return marked
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from service.pareto import certainly_dominated, hypervolume
+from service.pareto import hypervolume
 from service.plots import PlottedPoint
+from service.results.standing import Standing
 from service.search.preparation import HOLDOUT
 from service.search.selection import front_of
-from service.studies import FinishedTrial, reference_point, saved_evaluations
+from service.studies import FinishedTrial, saved_evaluations
 from workers.evaluation import Score
 
 
@@ -20,24 +21,16 @@ def within_error(trials: Sequence[FinishedTrial]) -> list[int]:
 
     Those that a race has stopped are none: they were beaten beyond doubt.
     """
-    front = {trial.number for trial in front_of(trials)}
-    clear = clearly_dominated(trials)
-    return [
-        trial.number
-        for trial in trials
-        if trial.succeeded and not trial.was_stopped and trial.number not in front | clear
-    ]
+    return _standing_of(trials).within_error
 
 
 def clearly_dominated(trials: Sequence[FinishedTrial]) -> set[int]:
     """Trials that another one beats by more than the errors of both."""
-    succeeded = [trial for trial in trials if trial.succeeded]
-    if not succeeded:
-        return set()
-    values = np.array([trial.values for trial in succeeded])
-    errors = np.array([[error or 0.0 for error in trial.standard_errors] for trial in succeeded])
-    marked = certainly_dominated(values, errors)
-    return {trial.number for trial, clear in zip(succeeded, marked, strict=True) if clear}
+    return set(_standing_of(trials).clearly_dominated)
+
+
+def _standing_of(trials: Sequence[FinishedTrial]) -> Standing:
+    return Standing(trials, max([1, *(len(trial.values) for trial in trials)]))
 
 
 def hypervolume_of(trials: Sequence[FinishedTrial], reference: tuple[float, ...]) -> float:
@@ -53,20 +46,39 @@ def front_json(
     scores: Mapping[int, Mapping[str, Score]],
 ) -> dict[str, Any]:
     """The same for programs, with every score on held-out examples."""
-    succeeded = [trial for trial in trials if trial.succeeded]
-    reference = reference_point(trials, len(objectives))
+    standing = Standing(trials, len(objectives))
     return {
         "objectives": list(objectives),
+        **counts_json(trials),
+        **standing_json(standing, objectives, selected, scores),
+    }
+
+
+def counts_json(trials: Sequence[FinishedTrial]) -> dict[str, Any]:
+    """How many trials there are, and what racing has saved."""
+    return {
         "finished": len(trials),
-        "failed": len(trials) - len(succeeded),
+        "failed": sum(not trial.succeeded for trial in trials),
         "raced": sum(trial.was_stopped for trial in trials),
         "saved_evaluations": saved_evaluations(trials),
-        "reference_point": list(reference),
-        "hypervolume": hypervolume_of(trials, reference) if succeeded else None,
+    }
+
+
+def standing_json(
+    standing: Standing,
+    objectives: Sequence[str],
+    selected: FinishedTrial | None,
+    scores: Mapping[int, Mapping[str, Score]],
+) -> dict[str, Any]:
+    """Front and hypervolume; with every score on held-out examples."""
+    landmarks = [trial for trial in standing.succeeded if trial.landmark]
+    return {
+        "reference_point": list(standing.reference_point),
+        "hypervolume": standing.hypervolume,
         "selected": None if selected is None else selected.number,
-        "front": [_trial_json(trial, objectives, scores) for trial in front_of(trials)],
-        "within_error": within_error(trials),
-        "landmarks": [_trial_json(trial, objectives, scores) for trial in succeeded if trial.landmark],
+        "front": [_trial_json(trial, objectives, scores) for trial in standing.front],
+        "within_error": standing.within_error,
+        "landmarks": [_trial_json(trial, objectives, scores) for trial in landmarks],
     }
 
 
@@ -79,11 +91,13 @@ def _trial_json(
         "landmark": trial.landmark or None,
         "values": dict(zip(objectives, trial.values, strict=True)),
         "standard_errors": dict(zip(objectives, trial.standard_errors, strict=True)),
-        "holdout": {
-            measure.removesuffix(HOLDOUT): {"value": score.value, "standard_error": score.standard_error, "n": score.n}
-            for measure, score in held_out.items()
-        },
+        "holdout": {measure.removesuffix(HOLDOUT): score_json(score) for measure, score in held_out.items()},
     }
+
+
+def score_json(score: Score) -> dict[str, Any]:
+    """A score without the examples' own."""
+    return {"value": score.value, "standard_error": score.standard_error, "n": score.n}
 
 
 def racing_line(trials: Sequence[FinishedTrial], racing: bool) -> str:

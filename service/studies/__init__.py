@@ -11,6 +11,7 @@ from service.studies.search_study import (
     StudyIdentity,
     StudyPlan,
     load_study,
+    optuna_storage,
 )
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "StudyIdentity",
     "StudyPlan",
     "load_study",
+    "optuna_storage",
     "reference_point",
     "saved_evaluations",
 ]

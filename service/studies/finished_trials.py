@@ -77,17 +77,23 @@ def read_finished(trials: Iterable[FrozenTrial]) -> list[FinishedTrial]:
 
 def _read(trial: FrozenTrial) -> FinishedTrial:
     values = tuple(trial.values) if trial.state == TrialState.COMPLETE else ()
-    given = trial.user_attrs
+    return finished_trial(trial.number, trial.params, values, trial.user_attrs)
+
+
+def finished_trial(
+    number: int, params: Mapping[str, float], values: tuple[float, ...], attributes: Mapping[str, Any]
+) -> FinishedTrial:
+    """A trial from what is stored of it; see `attributes_of`."""
     return FinishedTrial(
-        number=trial.number,
-        params=trial.params,
+        number=number,
+        params=params,
         values=values,
-        standard_errors=tuple(given.get("standard_errors", [None] * len(values))),
-        landmark=given.get("landmark", ""),
-        make_s=given.get("make_s", 0.0),
-        score_s=given.get("score_s", 0.0),
-        failure=given.get("failure", "" if values else "unknown"),
-        share=given.get("share", 1.0),
+        standard_errors=tuple(attributes.get("standard_errors", [None] * len(values))),
+        landmark=attributes.get("landmark", ""),
+        make_s=attributes.get("make_s", 0.0),
+        score_s=attributes.get("score_s", 0.0),
+        failure=attributes.get("failure", "" if values else "unknown"),
+        share=attributes.get("share", 1.0),
     )
 
 

@@ -100,7 +100,7 @@ class SearchStudy:
         self._driver = driver
         self._plan = plan
         self.identity = identity
-        self._storage = StudyStorage(_backend(engine), driver.name, plan.budget)
+        self._storage = StudyStorage(optuna_storage(engine), driver.name, plan.budget)
         with engine.connect() as connection:
             # Until the connection is closed: two drivers that start at once make one study.
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": identity.name})
@@ -229,7 +229,7 @@ def load_study(engine: Engine, name: str) -> StoredStudy:
     Raises:
         SelectionError: there is none of that name; the message lists those that are.
     """
-    backend = _backend(engine)
+    backend = optuna_storage(engine)
     names = sorted(optuna.get_all_study_names(backend))
     if name not in names:
         known = ", ".join(names[:10]) or "none"
@@ -243,7 +243,7 @@ def load_study(engine: Engine, name: str) -> StoredStudy:
     return StoredStudy(identity, trials, read_scores(engine, name))
 
 
-def _backend(engine: Engine) -> RDBStorage:
+def optuna_storage(engine: Engine) -> RDBStorage:
     """Optuna's storage over our engine: one pool of connections, which closes with it."""
     url = engine.url.render_as_string(hide_password=False)
     backend = RDBStorage(url, engine_kwargs={"poolclass": NullPool}, skip_table_creation=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from service.pareto import certainly_dominated, non_dominated
+from service.pareto import RunningDominance, certainly_dominated, non_dominated
 
 Points = NDArray[np.float64]
 
@@ -118,3 +118,31 @@ def test_larger_errors_never_make_more_certain() -> None:
     assert (marked[2] <= marked[1]).all()
     assert (marked[1] <= marked[0]).all()
     assert not certainly_dominated(points, errors)[non_dominated(points)].any()
+
+
+def certainly_by_definition(points: Points, errors: Points) -> list[bool]:
+    def is_beaten(i: int) -> bool:
+        gains, doubts = points - points[i], np.hypot(errors, errors[i])
+        return bool(((gains >= 0).all(axis=1) & (gains > doubts).any(axis=1)).any())
+
+    return [is_beaten(i) for i in range(len(points))]
+
+
+@given(point_sets, st.randoms(use_true_random=False))
+def test_certainly_dominated_is_its_definition_in_batches_of_any_size(points: Points, random: Random) -> None:
+    # Some as large as the steps between values.
+    errors = np.array([[random.choice([0.0, 0.5, 1.0, 2.5]) for _ in row] for row in points]).reshape(points.shape)
+    expected = certainly_by_definition(points, errors)
+    assert certainly_dominated(points, errors).tolist() == expected
+    running, n_added = RunningDominance(), 0
+    while n_added < len(points):
+        batch = slice(n_added, n_added + random.randint(1, 15))
+        running.add(points[batch], errors[batch])
+        n_added = min(batch.stop, len(points))
+        assert running.marked.tolist() == certainly_by_definition(points[:n_added], errors[:n_added])
+
+
+def test_certainly_dominated_is_its_definition_over_several_blocks() -> None:
+    rng = np.random.default_rng(0)
+    points, errors = rng.normal(size=(700, 2)), rng.uniform(0, 0.5, size=(700, 2))
+    assert certainly_dominated(points, errors).tolist() == certainly_by_definition(points, errors)

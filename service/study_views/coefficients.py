@@ -1,0 +1,78 @@
+"""A trial's coefficients as a table: every parameter of every model and group, fixed ones included."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from search_spaces.errors import UserError
+from search_spaces.merge_recipe import weighed_models
+from search_spaces.method_signatures import METHOD_SIGNATURES, MethodParameter, MethodSignature
+from search_spaces.parameter_groups import group_parameters
+from service.search.preparation import bounds_rules
+from service.specification import Specification
+from service.study_views.study_view import StudyView
+from workers.checkpoints.header import read_header
+
+
+class CoefficientTable:
+    """The tables of one study's trials.
+
+    Where the base model cannot be read any more, a group in which nothing is searched is left out: only a model's
+    tensors tell of it.
+
+    Args:
+        view: of the study.
+    """
+
+    def __init__(self, view: StudyView) -> None:
+        specification = Specification.model_validate_json(json.dumps(dict(view.specification)))
+        space = specification.space
+        self._signature: MethodSignature = METHOD_SIGNATURES[space.method]
+        self._models = weighed_models(self._signature, tuple(specification.models.experts))
+        self._rules = bounds_rules(space)
+        try:
+            self._groups = _groups(view.line, specification.models.base, space.granularity)
+        except (UserError, OSError):
+            self._groups = ()
+
+    def of(self, params: Mapping[str, float]) -> dict[str, Any]:
+        """`schemas.Coefficients` of a trial: `models`, `groups`, and parameter → `n_models x n_groups`."""
+        groups = self._groups or _groups_named(params)
+        values = {
+            parameter.name: [
+                [self._value(params, model, group, parameter) for group in groups] for model in self._models
+            ]
+            for parameter in self._signature.parameters
+        }
+        return {"models": list(self._models), "groups": list(groups), "values": values}
+
+    def _value(self, params: Mapping[str, float], model: str, group: str, parameter: MethodParameter) -> float:
+        """What was tried, or the one value that the space leaves: the last rule decides, as in `SearchSpace`."""
+        low = parameter.low
+        for rule in self._rules:
+            if rule.applies(model, group):
+                low = rule.bounds.get(parameter.name, (low, low))[0]
+        return params.get(f"{model}/{group}/{parameter.name}", low)
+
+
+@lru_cache(maxsize=64)
+def _groups(_line: str, base: str, granularity: str) -> tuple[str, ...]:
+    """The groups of the base model's tensors; what cannot be read is tried again the next time."""
+    return tuple(group_parameters(read_header(base).merged_names, granularity))
+
+
+def _groups_named(params: Iterable[str]) -> tuple[str, ...]:
+    """The groups that parameters speak of, in the order of the space: each model's are in it, with gaps of its own."""
+    merged: list[str] = []
+    place, last_model = 0, ""
+    for model, _, rest in (name.partition("/") for name in params):
+        group = rest.rpartition("/")[0]
+        place = place if model == last_model else 0
+        last_model = model
+        if group not in merged:
+            merged.insert(place, group)
+        place = merged.index(group) + 1
+    return tuple(merged)
