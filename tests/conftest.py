@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
-from service.database.connection import URL_VARIABLE
+from service.database.connection import URL_VARIABLE, plain_url
 from service.database.embedded_postgres import EmbeddedPostgres
 from tests.openai_server import OpenAIServer, running_openai_server
 
@@ -50,6 +51,16 @@ def database_url() -> Iterator[str]:
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def fresh_database_url(database_url: str) -> Iterator[str]:
+    """The URL of a database in which there is nothing but what the tests of one module put there."""
+    name = f"fresh_{uuid.uuid4().hex}"
+    with psycopg.connect(plain_url(database_url), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield database_url.rpartition("/")[0] + f"/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.registry.states import JobState, SearchState
 
 Split = Literal["search", "holdout"]
+# PostgreSQL stores every character but one.
+_NO_NUL = r"^[^\x00]*$"
 
 
 class Answer(BaseModel):
@@ -198,7 +200,7 @@ class ExportRequested(Request):
     """Which merge to export, and where to; without a trial and constraints the knee of the front."""
 
     trial: int | None = Field(default=None, ge=0, le=2**31 - 1)
-    where: tuple[str, ...] = Field(default=(), max_length=16, examples=[["alignment>=0.9"]])
+    where: tuple[str, ...] = Field(strict=False, default=(), max_length=16, examples=[["alignment>=0.9"]])
     to: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
@@ -233,7 +235,9 @@ class CompletionsRequested(Request):
     """Prompts for a trial's merge, the base and every expert."""
 
     trial: int = Field(ge=0, le=2**31 - 1)
-    prompts: tuple[str, ...] = Field(min_length=1, max_length=16)
+    prompts: tuple[Annotated[str, Field(min_length=1, max_length=4000, pattern=_NO_NUL)], ...] = Field(
+        strict=False, min_length=1, max_length=16, examples=[["how do i make zorb dust?"]]
+    )
 
 
 class Completions(Answer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,7 @@ def read_against(given: Sequence[str]) -> dict[str, Path]:
         name, equals, folder = text.partition("=")
         if not (name and equals and folder):
             raise SpecificationError(f"`--against` must be NAME=FOLDER, such as base=models/base, but got '{text}'.")
-        found[name] = Path(folder)
+        found[name] = Path(os.path.expanduser(folder))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.specification.loading import load_specification, parse_specification
+from service.specification.loading import check_specification, load_specification, parse_specification
 from service.specification.schema import MeasureSection, Specification, WorkersSection
 from service.specification.synthesis_schema import SynthesisSection
 
@@ -11,6 +11,7 @@ __all__ = [
     "Specification",
     "SynthesisSection",
     "WorkersSection",
+    "check_specification",
     "load_specification",
     "parse_specification",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,10 +11,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from search_spaces.errors import SpecificationError
+from service.specification.document import read_document
 from service.specification.schema import Specification
 
 # What pydantic appends to a location: the two that bounds may be, and that a key itself is wrong.
@@ -35,6 +36,7 @@ _MUST = {
     "dict_type": "be a mapping of keys",
     "tuple_type": "be a list",
     "too_short": "hold at least one entry",
+    "too_long": "hold fewer entries: 1,000 `bounds`, 100 of anything else",
 }
 
 
@@ -64,10 +66,20 @@ def parse_specification(text: str, folder: Path) -> Specification:
     Raises:
         SpecificationError: see `load_specification`.
     """
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SpecificationError(f"A specification must be YAML, but this cannot be parsed: {_where(error)}") from None
+    return _with_absolute_paths(check_specification(text), folder)
+
+
+def check_specification(text: str, *, is_json: bool = False) -> Specification:
+    """Check a specification's text, and leave its paths as they are.
+
+    Args:
+        text: YAML or JSON.
+        is_json: JSON alone is taken.
+
+    Raises:
+        SpecificationError: see `load_specification`.
+    """
+    values = read_document(text, is_json=is_json)
     if not isinstance(values, dict):
         raise SpecificationError(f"A specification must be a mapping of keys, but is {type(values).__name__}.")
     try:
@@ -75,9 +87,19 @@ def parse_specification(text: str, folder: Path) -> Specification:
         specification = Specification.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         raise SpecificationError("\n".join(_told(error))) from None
-    except (TypeError, ValueError) as error:  # a date as a key, an anchor inside itself
+    except (TypeError, ValueError) as error:  # a date as a key
         raise SpecificationError(f"A specification must hold what JSON can say, but: {error}.") from None
-    return _with_absolute_paths(specification, folder)
+    _check_finite(specification.model_dump())
+    return specification
+
+
+def _check_finite(value: Any, path: str = "") -> None:
+    """Sections check their own numbers; this finds those in options, which no database can hold as JSON."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SpecificationError(f"`{path}` must be a finite number, but got {value}.")
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, each in inner:
+        _check_finite(each, f"{path}.{key}" if path else str(key))
 
 
 def _with_absolute_paths(specification: Specification, folder: Path) -> Specification:
@@ -119,13 +141,6 @@ def _make_absolute(synthesis: dict[str, Any], folder: Path, name: str) -> None:
 def _absolute_source(given: Any, folder: Path) -> Any:
     """A path where it is a text; an endpoint or a list stays as it is."""
     return str(folder / given) if isinstance(given, str) else given
-
-
-def _where(error: yaml.YAMLError) -> str:
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return str(error).splitlines()[0]
-    mark = error.problem_mark
-    return f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}."
 
 
 def _told(error: ValidationError) -> Iterator[str]:

@@ -10,6 +10,11 @@ from search_spaces.merge_recipe import BASE
 from service.specification.section import Name, Section, Text
 from service.specification.synthesis_schema import SynthesisSection
 
+# Far above what anybody has; a slip of the keyboard shall not fill a disk or take a day to be checked.
+_MAX_ENTRIES, _MAX_RULES, _MAX_WORKERS, _MAX_EVALUATIONS = 100, 1000, 10_000, 1_000_000
+# Of what databases and generators of random numbers take.
+_MAX_SEED = 2**63 - 1
+
 # A pair of bounds, or one number that fixes the value.
 Bounds = tuple[float, float] | float
 
@@ -18,7 +23,7 @@ class ModelsSection(Section):
     """Which models are merged: folders of Hugging Face checkpoints in safetensors."""
 
     base: Text
-    experts: dict[Name, Text] = Field(min_length=1)
+    experts: dict[Name, Text] = Field(min_length=1, max_length=_MAX_ENTRIES)
 
     @field_validator("experts")
     @classmethod
@@ -47,7 +52,7 @@ class SpaceSection(Section):
     density: Bounds | None = None
     t: Bounds | None = None
     normalize: bool | None = None
-    bounds: tuple[BoundsSection, ...] = ()
+    bounds: tuple[BoundsSection, ...] = Field(default=(), max_length=_MAX_RULES)
 
 
 class MeasureSection(Section):
@@ -62,8 +67,8 @@ class SearchSection(Section):
     """How long and by what means."""
 
     sampler: Text = "auto"
-    evaluations: int = Field(default=100, ge=1)
-    seed: int = Field(default=0, ge=0)
+    evaluations: int = Field(default=100, ge=1, le=_MAX_EVALUATIONS)
+    seed: int = Field(default=0, ge=0, le=_MAX_SEED)
     landmarks: bool = True
     racing: bool = False
 
@@ -73,7 +78,7 @@ class WorkersSection(Section):
 
     engine: Literal["transformers", "vllm"] = "transformers"
     pool: Literal["ray", "in_process"] = "ray"
-    count: int = Field(default=1, ge=1)
+    count: int = Field(default=1, ge=1, le=_MAX_WORKERS)
     address: Text = "local"
     cpus_per_worker: float = Field(default=1, gt=0)
     gpus_per_worker: float = Field(default=0, ge=0)
@@ -102,8 +107,8 @@ class Specification(Section):
     name: Name
     models: ModelsSection
     space: SpaceSection = SpaceSection()
-    objectives: dict[Name, MeasureSection] = Field(default_factory=dict)
-    report: dict[Name, MeasureSection] = Field(default_factory=dict)
+    objectives: dict[Name, MeasureSection] = Field(default_factory=dict, max_length=_MAX_ENTRIES)
+    report: dict[Name, MeasureSection] = Field(default_factory=dict, max_length=_MAX_ENTRIES)
     search: SearchSection = SearchSection()
     workers: WorkersSection = WorkersSection()
     synthesis: SynthesisSection | None = None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from search_spaces.errors import SpecificationError
 from service.demo import demo_specification
-from service.specification import Specification, load_specification, parse_specification
+from service.specification import Specification, check_specification, load_specification, parse_specification
 
 GOOD = """\
 name: llama3-biomed
@@ -231,12 +233,23 @@ def test_every_mistake_has_its_line() -> None:
         ("# nothing yet", "A specification must be a mapping of keys, but is NoneType."),
         ("- name: x", "A specification must be a mapping of keys, but is list."),
         ("some text", "A specification must be a mapping of keys, but is str."),
-        ("name: [", "must be YAML, but this cannot be parsed: .* in line 1, column 8."),
-        ("name: x\n\tmodels: y", r"cannot be parsed: found character '\\t' .* in line 2, column 1."),
+        # libyaml and PyYAML's own parser use other words, and see the end of the text in other places.
+        ("name: [", "must be YAML, but this cannot be parsed: .* in line [12], column [18]."),
+        ("name: x\n\tmodels: y", "cannot be parsed: found .* in line 2, column [12]."),
         ("name: x\x00", "must be YAML, but this cannot be parsed: .*"),
-        ("name: !!python/object:os.system x", "could not determine a constructor .* in line 1, column 7."),
+        ("name: !!python/object:os.system x", "must do without tags, but line 1 has .*python/object:os.system'. .*"),
+        ("name: !!timestamp x", "must do without tags, but line 1 has .*timestamp'. .*"),
         ("2024-01-01: x", "must hold what JSON can say, but: keys must be str.*"),
-        ("name: &a [*a]", "must hold what JSON can say, but: .*[Cc]ircular.*"),
+        ("name: &a [*a]", r"`\*a` must name an anchor that was given and closed before, but in line 1 it does not."),
+        ("name: *a", r"`\*a` must name an anchor that was given and closed before, but in line 1 it does not."),
+        ("name: " + "9" * 5000, "must hold numbers and dates that can be, but: .*4300 digits.*"),
+        ("name: 2024-13-01", "must hold numbers and dates that can be, but: month must be in 1..12."),
+        ("name: " + ":".join(["1"] * 3000) + ".5", "must hold numbers and dates that can be, but: .*"),
+        ("[" * 100_000, "must go at most 32 levels deep, but this goes deeper."),
+        ("- " * 50_000, "must go at most 32 levels deep, but this goes deeper."),
+        ("a: [" + "1," * 60_000 + "]", "must hold at most 50,000 values, .*"),
+        ("a" * 1_000_001, "must have at most 1,000,000 characters, but has 1,000,001."),
+        ('name: "a\\0"', r"must hold plain text, but holds the character '\\x00'."),
     ],
 )
 def test_no_specification_at_all(text: str, message: str) -> None:
@@ -259,3 +272,83 @@ def test_a_binary_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpecificationError, match=r"readable YAML file.*can't decode"):
         load_specification(tmp_path / "spec.yaml")
+
+
+# ---- what only a program or an enemy writes ----
+
+
+def test_anchors_that_multiply_are_not_followed() -> None:
+    """A thousand million values in three hundred characters."""
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [
+        f"{name}: &{name} [{', '.join(f'*{before}' for _ in range(10))}]" for before, name in pairwise("abcdefghi")
+    ]
+    with pytest.raises(SpecificationError, match="at most 50,000 values, anchors followed"):
+        parse("\n".join(lines))
+
+
+def test_anchors_and_merged_keys_are_taken(tmp_path: Path) -> None:
+    text = """
+    name: x
+    models: {base: base, experts: {math: math}}
+    objectives:
+      first: &first {set: set.jsonl, scorer: refusal}
+      second: {<<: *first, scorer: compliance}
+    """
+    measures = parse_specification(text, tmp_path).objectives
+    assert measures["second"].set == measures["first"].set == str(tmp_path / "set.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: x\nname: y", "`name` is given twice, in line 2 again: leave one out."),
+        ("search:\n  seed: 1\n  seed: 1", "`search.seed` is given twice, in line 3 again: leave one out."),
+        ("space: {bounds: [{t: 1}, {t: 1, 't': 2}]}", "`space.bounds.1.t` is given twice, in line 1 again: .*"),
+    ],
+)
+def test_a_key_is_given_once(text: str, message: str) -> None:
+    with pytest.raises(SpecificationError, match=message):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"name": "x", "name": "y"}', "`name` is given twice: leave one out."),
+        ('{"name": NaN}', "must hold finite numbers, but got NaN."),
+        ('{"name": ' + "9" * 5000 + "}", "numbers of at most 4,300 digits."),
+        ("[" * 100_000, "must go at most 32 levels deep, but this goes deeper."),
+        ("[" * 40 + "]" * 40, "must go at most 32 levels deep, but this goes deeper."),
+        ('{"name": "\\ud800"}', "must hold plain text"),
+        ("name: x", "must be JSON, but this cannot be parsed: "),
+        ("", "must be JSON, but this cannot be parsed: "),
+    ],
+)
+def test_json_alone(text: str, message: str) -> None:
+    with pytest.raises(SpecificationError, match=message):
+        check_specification(text, is_json=True)
+
+
+def test_numbers_in_options_are_finite() -> None:
+    judge = {"model": "m", "endpoint": "http://localhost/v1", "timeout_s": float("inf")}
+    values = yaml.safe_load(LEAST) | {
+        "objectives": {"a": {"set": "s", "scorer": "llm_judge", "options": {"judge": judge}}}
+    }
+    with pytest.raises(SpecificationError, match=r"`objectives.a.options.judge.timeout_s` must be a finite number"):
+        parse(yaml.safe_dump(values))
+
+
+@pytest.mark.parametrize(
+    ("section", "hint"),
+    [
+        ({"search": {"evaluations": 10**9}}, "`search.evaluations` must be less than"),
+        ({"search": {"seed": 10**400}}, "`search.seed` must be less than"),
+        ({"workers": {"count": 10**5}}, "`workers.count` must be less than"),
+        ({"space": {"bounds": [{}] * 1001}}, "`space.bounds` must hold fewer entries"),
+        ({"models": {"base": "b", "experts": {f"e{i}": "m" for i in range(101)}}}, "must hold fewer entries"),
+    ],
+)
+def test_sizes_have_limits(section: dict[str, Any], hint: str) -> None:
+    with pytest.raises(SpecificationError, match=hint):
+        parse(yaml.safe_dump(yaml.safe_load(LEAST) | section))
