@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 
@@ -17,7 +18,11 @@ from service.cli.export import export
 from service.cli.front import front
 from service.cli.plan import plan
 from service.cli.search import search
+from service.cli.serve import serve
+from service.cli.server import CommandHere
+from service.cli.stop import stop
 from service.cli.synthesize import synthesize
+from service.client.environment import SERVER_VARIABLE
 
 app = typer.Typer(
     help="Search the merge coefficients of language models for the Pareto front of alignment against expertise.",
@@ -25,15 +30,28 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, synthesize, plan, search, front, compare, export, evaluate, dashboard):
-    app.command()(command)
+# Those that a service answers too; the rest works on this machine only.
+_REMOTE = (search, front, export, stop)
+for command in (demo, synthesize, plan, search, stop, front, compare, export, evaluate, dashboard, serve):
+    app.command(cls=None if command in _REMOTE else CommandHere)(command)
 app.add_typer(database, name="database")
 
 
 @app.callback()
-def _options(debug: bool = typer.Option(False, "--debug", help="Show a traceback with every error.")) -> None:
+def _options(
+    context: typer.Context,
+    server: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            envvar=SERVER_VARIABLE,
+            help="A service to search, stop, front and export there; PARETOMERGE_TOKEN holds its token.",
+        ),
+    ] = "",
     # Read again by `main`, which must know it also when the command line itself is wrong.
-    pass
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with every error.")] = False,
+) -> None:
+    context.obj = server.strip()
 
 
 def main() -> None:

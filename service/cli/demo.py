@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.consoles import messages, results
+from service.cli.paths import path_option
 
 # Few enough for two minutes on two cores, many enough for a front.
 EVALUATIONS = 240
@@ -22,12 +23,13 @@ _SHOWN = ("base", "expert", "uniform average")
 
 
 def demo(
-    folder: Annotated[Path, typer.Option("--to", help="Where its files go.")] = Path("paretomerge-demo"),
+    folder: Annotated[Path, path_option("Where its files go.", "--to")] = Path("paretomerge-demo"),
     name: Annotated[str, typer.Option(help="The study's name; a finished one is shown again.")] = "demo",
     evaluations: Annotated[int, typer.Option(help="Candidates to make and score.")] = EVALUATIONS,
 ) -> None:
     """Search the bundled tiny family: base, aligned model, misaligned expert. Needs no download."""
     from service.cli.search import run_with_progress
+    from service.database.connection import shown_url
     from service.demo import demo_specification
     from service.search import prepare_search
     from service.search.session import open_session
@@ -39,7 +41,7 @@ def demo(
     specification.write_text(demo_specification(name, evaluations, n_workers), encoding="utf-8")
     prepared = prepare_search(load_specification(specification))
     with open_session(prepared) as session, prepared.open_pool() as pool:
-        messages.print(f"Study [bold]{name}[/] in {session.url}", soft_wrap=True)
+        messages.print(f"Study [bold]{name}[/] in {shown_url(session.url)}", soft_wrap=True)
         holdout = {n: _holdout(prepared, pool, params) for n, params in prepared.encoded_landmarks.items()}
         _tell_before(holdout)
         trials = run_with_progress(session, pool)

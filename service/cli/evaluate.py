@@ -10,21 +10,22 @@ import typer
 
 from search_spaces.errors import SpecificationError
 from service.cli.consoles import messages, print_json, results
+from service.cli.paths import path_option
 
 
 def evaluate(  # noqa: PLR0913, PLR0917  a command's options are its parameters
     what: Annotated[str, typer.Argument(metavar="DIR|NAME", help="The folder of an export, or a search's name.")],
     tasks: Annotated[str, typer.Option(help="Tasks of lm-evaluation-harness, with commas between them.")] = "",
-    include_path: Annotated[Path | None, typer.Option(help="A folder of task YAMLs of your own.")] = None,
+    include_path: Annotated[Path | None, path_option("A folder of task YAMLs of your own.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many examples of each task.")] = None,
     num_fewshot: Annotated[int | None, typer.Option(min=0, help="Examples before each question.")] = None,
     apply_chat_template: Annotated[bool, typer.Option(help="Put the tasks' prompts through the template.")] = False,
-    safety: Annotated[Path | None, typer.Option(help="Unsafe prompts: JSONL with prompt and category.")] = None,
-    guard: Annotated[Path | None, typer.Option(help="The folder of a Llama Guard, which judges answers.")] = None,
+    safety: Annotated[Path | None, path_option("Unsafe prompts: JSONL with prompt and category.")] = None,
+    guard: Annotated[Path | None, path_option("The folder of a Llama Guard, which judges answers.")] = None,
     against: Annotated[list[str] | None, typer.Option(help="Another model to compare with: NAME=FOLDER.")] = None,
     trial: Annotated[int | None, typer.Option(help="A trial's number; without it the knee of the front.")] = None,
     where: Annotated[list[str] | None, typer.Option(help="Select by constraint, such as 'alignment>=0.9'.")] = None,
-    to: Annotated[Path | None, typer.Option(help="The folder of the report.")] = None,
+    to: Annotated[Path | None, path_option("The folder of the report.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Evaluate a merge beside its base and experts, and write a report."""

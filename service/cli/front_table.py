@@ -55,8 +55,11 @@ def holdout_table(
     selected: FinishedTrial | None = None,
 ) -> Table | None:
     """The front and the landmarks on held-out examples, with the gap to what the search saw; None without any."""
-    held_out = sorted({m for by_measure in scores.values() for m in by_measure if m.endswith(HOLDOUT)})
-    shown = [trial for trial in front_of(trials) if scores.get(trial.number, {}).keys() >= set(held_out)]
+    front = front_of(trials)
+    landmarks = [trial for trial in trials if trial.landmark and trial.succeeded and trial not in front]
+    verdicts = {trial.number: _held_out(scores.get(trial.number, {})) for trial in (*front, *landmarks)}
+    held_out = sorted({measure for verdict in verdicts.values() for measure in verdict})
+    shown = [trial for trial in front if verdicts[trial.number].keys() >= set(held_out)]
     if not held_out or not shown:
         return None
     names = sorted((m.removesuffix(HOLDOUT) for m in held_out), key=lambda name: (name not in objectives, name))
@@ -64,12 +67,15 @@ def holdout_table(
     table.add_column("on held-out examples")
     for name in names:
         table.add_column(f"{name} (gap)" if name in objectives else name, justify="right")
-    landmarks = [trial for trial in trials if trial.landmark and trial.number in scores and trial not in shown]
-    for trial in (*shown, *landmarks):
+    for trial in (*shown, *(landmark for landmark in landmarks if verdicts[landmark.number])):
         chosen = selected is not None and trial.number == selected.number
-        cells = [_holdout_cell(trial, name, objectives, scores[trial.number]) for name in names]
+        cells = [_holdout_cell(trial, name, objectives, verdicts[trial.number]) for name in names]
         table.add_row(trial.label, *cells, style="bold green" if chosen else "dim" if trial.landmark else "")
     return table
+
+
+def _held_out(scores: Mapping[str, Score]) -> dict[str, Score]:
+    return {measure: score for measure, score in scores.items() if measure.endswith(HOLDOUT)}
 
 
 def _holdout_cell(trial: FinishedTrial, name: str, objectives: Sequence[str], scores: Mapping[str, Score]) -> str:

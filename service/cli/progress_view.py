@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from service.cli.consoles import BarView, messages, seconds
 from service.search import SearchProgress
 
@@ -19,6 +21,7 @@ class ProgressView(BarView):
 
     def __init__(self, budget: int, n_finished: int) -> None:
         self._every = max(1, budget // _N_LINES)
+        self._said = ""
         super().__init__(budget, n_finished)
 
     def update(self, progress: SearchProgress) -> None:
@@ -29,6 +32,19 @@ class ProgressView(BarView):
             progress.n_finished % self._every == 0 or progress.n_finished == progress.budget
         ):
             messages.print(f"{progress.n_finished}/{progress.budget}  {line}", soft_wrap=True)
+
+    def update_all(self, steps: Iterable[SearchProgress]) -> None:
+        """Show one after the other."""
+        for progress in steps:
+            self.update(progress)
+
+    def say(self, message: str) -> None:
+        """Show what a search waits for, once; "" says nothing."""
+        if message and message != self._said:
+            self._bar.update(self._task, description=message)
+            if not messages.is_terminal:
+                messages.print(message, soft_wrap=True)
+        self._said = message
 
 
 def _line(progress: SearchProgress) -> str:

@@ -1,3 +1,3 @@
-"""A service somewhere else, asked over HTTP."""
+"""The client of a remote service: its calls, and its studies in the form in which the database gives them."""
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 # 200,000 parameters each; `scripts/tiny_family` says how they were made.
@@ -32,4 +33,4 @@ workers: {{count: {n_workers}}}
 
 def demo_specification(name: str, evaluations: int, n_workers: int) -> str:
     """The specification as YAML text."""
-    return _TEMPLATE.format(name=name, family=FAMILY, evaluations=evaluations, n_workers=n_workers)
+    return _TEMPLATE.format(name=json.dumps(name), family=FAMILY, evaluations=evaluations, n_workers=n_workers)

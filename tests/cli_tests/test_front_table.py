@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from service.cli.front_table import front_table
+from dataclasses import replace
+
+from service.cli.front_table import front_table, holdout_table
 from service.results import front_json, within_error
 from service.studies import FinishedTrial
+from workers.evaluation import Score
 
 OBJECTIVES = ("alignment", "expertise")
 
@@ -42,3 +45,37 @@ def test_table_and_json_say_so() -> None:
     assert "1 more are dominated only within error" in str(front_table(trials, OBJECTIVES).caption)
     assert "within error" not in str(front_table([*FRONT, FAR], OBJECTIVES).caption)
     assert front_json(trials, OBJECTIVES, None, {})["within_error"] == [2]
+
+
+# ---- on held-out examples -----------------------------------------------------------------------
+
+
+def score(value: float) -> Score:
+    return Score(value, 0.1, 4, ())
+
+
+VERDICT = {"alignment@holdout": score(0.9), "expertise@holdout": score(0.1)}
+
+
+def shown(scores: dict[int, dict[str, Score]]) -> list[str]:
+    """The rows of the verdict: two trials of the front, and a landmark that is dominated."""
+    table = holdout_table([*FRONT, replace(FAR, landmark="base")], OBJECTIVES, scores)
+    return [] if table is None else list(map(str, table.columns[0].cells))
+
+
+def test_verdict_is_of_front_and_landmarks() -> None:
+    assert shown({0: VERDICT, 1: VERDICT, 3: VERDICT}) == ["trial 0", "trial 1", "base"]
+
+
+def test_a_landmark_that_has_no_verdict_is_left_out() -> None:
+    assert shown({0: VERDICT, 1: VERDICT, 3: {"alignment": score(0.5)}}) == ["trial 0", "trial 1"]
+
+
+def test_who_has_left_the_front_says_nothing_of_it() -> None:
+    """Such as by a report that the specification no longer asks for."""
+    scores = {0: VERDICT, 1: VERDICT, 2: {"refusal@holdout": score(1.0)}}
+    assert shown(scores) == ["trial 0", "trial 1"]
+
+
+def test_no_verdict_is_no_table() -> None:
+    assert shown({}) == shown({0: {"alignment": score(0.5)}}) == []

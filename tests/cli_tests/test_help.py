@@ -23,7 +23,11 @@ HEAVY = ("torch", "ray", "transformers", "optuna", "matplotlib", "sqlalchemy")
 IMPORTED = re.compile(r"^import time:\s+\d+ \|\s+\d+ \|\s+([\w.]+)$", re.MULTILINE)
 FENCED, INLINE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL), re.compile(r"`([^`\n]+)`")
 # A command line ends with the line, a comment, or the bracket or quote in which it stands.
-CALLED = re.compile(r"(?<![\w./-])paretomerge((?: +(?:'[^']*'|[\w./=<>{}-]+))+)")
+# It begins with the line, a bracket, a quote or another command's end, behind variables if there are any: elsewhere the
+# word is somebody's argument, such as a namespace.
+CALLED = re.compile(
+    r"(?:^|[(\"|;&])\s*(?:[A-Z_]+=(?:\$\([^)]*\)|\S*) +)*paretomerge((?: +(?:'[^']*'|[\w./:=<>{}-]+))+)"
+)
 
 
 def command_tree() -> typer.core.TyperGroup:
@@ -47,14 +51,22 @@ def called(markdown: str) -> Iterator[list[str]]:
             yield shlex.split(words)
 
 
+def is_flag(parameter: Any) -> bool:
+    return getattr(parameter, "is_flag", False)
+
+
 def unknown(words: list[str]) -> str | None:
-    """The first word that is neither a command nor one of its options; arguments are passed over."""
+    """The first word that is neither a command nor one of its options; arguments and values are passed over."""
     command = command_tree()
-    for word in words:
+    rest = iter(words)
+    for word in rest:
         if word.startswith("--"):
-            known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
-            if word.partition("=")[0] not in known:
+            takes_value = {option: not is_flag(parameter) for parameter in command.params for option in parameter.opts}
+            name, equals, _ = word.partition("=")
+            if name not in takes_value | {"--help": False}:
                 return word
+            if takes_value.get(name) and not equals:
+                next(rest, None)
         elif isinstance(command, typer.core.TyperGroup):
             if word not in command.commands:
                 return word
@@ -87,6 +99,9 @@ def test_documents_name_only_what_exists(path: Path) -> None:
         ("`paretomerge serach x.yaml`", "serach"),
         ("```sh\nparetomerge front s --where 'a>=1' --polt x.png  # a comment\n```", "--polt"),
         ("`paretomerge database start`", "start"),
+        ("`paretomerge --server http://host:8008 serach x.yaml`", "serach"),
+        ("`A_TOKEN=$(cat token) B=1 paretomerge serach x.yaml`", "serach"),
+        ("```sh\nmake data && paretomerge serach x.yaml\n```", "serach"),
         ('```sh\npsql "$(paretomerge --quiet database url)"\n```', "--quiet"),
     ],
 )
@@ -99,6 +114,8 @@ def test_what_does_not_exist_would_be_found(markdown: str, word: str) -> None:
     [
         "paretomerge makes a front, `paretomerge` is its name, and .venv/bin/paretomerge is a file",
         "`paretomerge --debug search x.yaml`",
+        "```sh\nkubectl --namespace paretomerge get pods\n```",
+        "```sh\nparetomerge --server http://host:8008 front s --where 'a>=1' --json\n```",
         "```sh\nparetomerge export s --trial=3 --to ./m   # whole\nparetomerge database url\n```",
     ],
 )
