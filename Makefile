@@ -18,7 +18,7 @@ test: $(VENV)/.installed-dev  ## Format, lint, types, tests with branch coverage
 	scripts/check
 
 test-all: $(VENV)/.installed-dev real-trio  ## The same, and a search over the real 135 M models
-	PARETOMERGE_MARKERS="slow or not slow" PARETOMERGE_REAL_TRIO=$(CURDIR)/build/real-trio scripts/check
+	PARETOMERGE_MARKERS="not browser" PARETOMERGE_REAL_TRIO=$(CURDIR)/build/real-trio scripts/check
 
 test-browser: $(VENV)/.installed-dev  ## The page in a real browser, which must be installed: Debian's package `chromium`
 	$(BIN)/python -m pytest -m browser tests/browser_tests
