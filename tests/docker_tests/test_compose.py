@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,12 @@ NODES = ("ray-head", "ray-worker", "ray-worker-gpu", "service")
 EVERY_SERVICE = pytest.mark.parametrize("name", SERVICES)
 EVERY_NODE = pytest.mark.parametrize("name", NODES)
 VARIABLE = re.compile(r"\$\{([A-Z_]+):-([^}]*)\}")
+
+
+def test_is_what_the_compose_specification_allows() -> None:
+    checker = Path(sys.executable).parent / "check-jsonschema"
+    command: list[str | Path] = [checker, "--builtin-schema", "vendor.compose-spec", DOCKER / "compose.yaml"]
+    assert "validation done" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_has_the_services_that_were_asked_for(compose: dict[str, Any]) -> None:
