@@ -1,8 +1,9 @@
 """Latency of `GET front` for many clients while searches write: `python -m benchmarks.service_latency`.
 
 The service runs over a real database with studies of 5,000 trials, which other processes go on writing: they tell
-made-up values, or, with `--real`, they are the service's own searches over the bundled family. The same run asks `GET /healthz`, which touches nothing: the floor of this machine under this load; and times what a request
-would cost that reads the study as Optuna does: the peer.
+made-up values, or, with `--real`, they are the service's own searches over the bundled family. The same run asks
+`GET /healthz`, which touches nothing: the floor of this machine under this load; and it times what a request would
+cost that reads the study as Optuna does: the peer.
 """
 
 from __future__ import annotations

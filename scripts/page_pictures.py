@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser_tests.conftest import running_browser, running_service
 
@@ -23,17 +24,15 @@ def main() -> None:
     with running_service() as service, running_browser() as browser:
         service.launch_demo("demo", arguments.evaluations)
         service.wait_for("demo", "finished", timeout_s=1200)
+        url = f"{service.url}/#/searches/demo"
         for width in SIZES:
-            for scheme in ("light", "dark"):
-                suffix = "" if scheme == "light" else "-dark"
-                photograph(
-                    browser, f"{service.url}/#/searches/demo", width, scheme, arguments.to / f"page-{width}{suffix}.png"
-                )
+            photograph(browser, url, width, "light", arguments.to / f"page-{width}.png")
+            photograph(browser, url, width, "dark", arguments.to / f"page-{width}-dark.png")
 
 
-def photograph(browser: Browser, url: str, width: int, scheme: str, path: Path) -> None:
+def photograph(browser: Browser, url: str, width: int, scheme: Literal["light", "dark"], path: Path) -> None:
     """One picture of a search, once all of it is there."""
-    page: Page = browser.new_page(viewport={"width": width, "height": SIZES[width]}, color_scheme=scheme)  # type: ignore[arg-type]
+    page = browser.new_page(viewport={"width": width, "height": SIZES[width]}, color_scheme=scheme)
     page.goto(url)
     expect(page.locator(".graph-waiting")).to_have_count(0)
     expect(page.locator(".heat")).to_be_visible()

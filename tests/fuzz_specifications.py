@@ -41,8 +41,8 @@ NASTY_VALUES: tuple[Any, ...] = (
     {"model": "m", "endpoint": ENDPOINT}, {"model": "m", "endpoint": ENDPOINT, "n_parallel": -1},
     {"llama_guard": "guard"}, {"classifier": "classifier", "safe_labels": ["x"]}, {"openings": None},
     "openings", "guard", "classifier", "base", "expert", "safety.jsonl", "benign.jsonl", "domain.jsonl",
-    "linear", "slerp", "ties", "dare_ties", "model", "layer", "module", "tensor", "tpe", "nsga2", "nsga3", "cma_es",
-    "gaussian_process", "random", "exact_match", "guard", "llm_judge", "classifier", "compliance", "multiple_choice",
+    "linear", "slerp", "ties", "dare_ties", "model", "layer", "module", "tensor", "tpe", "nsga2", "nsga3", "cmaes",
+    "gp", "random", "exact_match", "guard", "llm_judge", "classifier", "compliance", "multiple_choice",
     "regex", "boxed", "last_number", "vllm", "ray", "in_process", "float16", "bfloat16",
 )  # fmt: skip
 NASTY_TOKENS = (
@@ -117,12 +117,9 @@ def documents(n_documents: int, seed: int) -> Iterator[Document]:
 
 
 def _written(values: Any, media_type: str) -> str:
-    try:
-        # By JSON first: YAML anchors what is shared.
-        content = json.dumps(values)
-        return content if media_type == JSON else yaml.safe_dump(json.loads(content), sort_keys=False)
-    except RecursionError:  # of who writes it, at a depth that who reads it must survive
-        return "{a: [" * 5000
+    # By JSON first: YAML anchors what is shared.
+    content = json.dumps(values)
+    return content if media_type == JSON else yaml.safe_dump(json.loads(content), sort_keys=False)
 
 
 def _mutated_text(content: bytes, level: Callable[..., Any], randomness: random.Random) -> bytes:
@@ -179,13 +176,29 @@ def _tree(values: Any, randomness: random.Random) -> Any:
         case 2 if isinstance(holder, dict):
             holder[str(randomness.choice(NASTY_VALUES))[:300]] = holder.pop(key)
         case 3:
-            for _ in range(randomness.choice((1, 2, 50, 400))):
+            for _ in range(randomness.choice((1, 2, 50))):
                 holder[key] = randomness.choice(([holder[key]], {"a": holder[key]}))
-        case 4 if isinstance(holder[key], int | float) and abs(holder[key]) < 2**64:
-            holder[key] = holder[key] * randomness.choice((-1, 0, 1.5, 1000, 1e300))
+        case 4 | 5 | 6:
+            holder[key] = _alike(holder[key], randomness)
         case _:
             holder[key] = copy.deepcopy(randomness.choice(NASTY_VALUES))
     return values
+
+
+def _alike(value: Any, randomness: random.Random) -> Any:
+    """Another value of the same kind, which is more often taken."""
+    match value:
+        case bool():
+            return not value
+        case int() | float() if abs(value) < 2**64:
+            return randomness.choice((-value, 0, value + 1, value / 2, value * 1000, value * 1e300))
+        case str():
+            return randomness.choice((value.upper(), value[:-1], value * 2, f" {value}", f"./{value}", f"{value}/"))
+        case list():
+            return randomness.choice((value[::-1], value[:1], value * 2, sorted(value, key=str)))
+        case dict():
+            return dict(list(value.items())[: randomness.randrange(len(value) + 1)])
+    return value
 
 
 def _places(values: Any) -> Iterator[tuple[Any, Any]]:

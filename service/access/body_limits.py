@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -16,6 +19,8 @@ from service.settings import BODY_TIMEOUT_S, MAX_BODY_BYTES
 
 # Where a specification may be sent, as YAML too.
 _SPECIFICATION = re.compile(r"/v1/searches(/[^/]+/resume)?")
+# Of a body that is too large: what is read of it, so that its sender comes to read the answer.
+_MAX_DRAIN_BYTES, _MAX_DRAIN_S = 4 * 1024 * 1024, 2.0
 # The rest of the body may still be under way: nothing behind it can be read as a call.
 _CLOSE = {"Connection": "close"}
 
@@ -47,43 +52,37 @@ class BodyLimits:
         if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
             await self.app(scope, receive, send)
             return
-        refusal = self._refusal(scope["path"], Headers(scope=scope))
-        if refusal is None:
-            try:
-                body = await asyncio.wait_for(self._read(receive), self.timeout_s)
-            except TimeoutError:
-                refusal = self._too_slow()
-            except _TooLargeError:
-                refusal = self._too_large()
-            except _ClientGoneError:
-                return
-        await (refusal(scope, receive, send) if refusal else self.app(scope, _replay(body, receive), send))
+        try:
+            answer = await self._answer(scope, receive)
+        except _ClientGoneError:
+            return
+        await answer(scope, receive, send)
 
-    def _refusal(self, path: str, headers: Headers) -> Response | None:
-        announced = headers.get("content-length", "0")
-        if not (announced.isascii() and announced.isdigit()) or int(announced[:20]) > self.max_bytes:
+    async def _answer(self, scope: Scope, receive: Receive) -> ASGIApp:
+        """The application with the body, or a refusal; what comes of a body is read in either case.
+
+        A connection that is closed over unread bytes is reset, and the client may never see why.
+        """
+        headers = Headers(scope=scope)
+        chunks = _chunks(receive)
+        try:
+            body = await asyncio.wait_for(self._read(chunks, _announced(headers)), self.timeout_s)
+        except TimeoutError:
+            return self._too_slow()
+        except _TooLargeError:
+            await _drain(chunks)
             return self._too_large()
-        if headers.get("content-encoding", "identity").lower() != "identity":
-            return _unsupported("sent as it is, without `Content-Encoding`")
-        taken = (JSON_TYPE, *YAML_TYPES) if _SPECIFICATION.fullmatch(path) else (JSON_TYPE,)
-        given = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if given not in taken and announced != "0":
-            return _unsupported(f"of the type {' or '.join(taken[:2])}, but is '{given}'")
-        return None
+        return _wrong_kind(scope["path"], headers, body) or _with_body(self.app, body)
 
-    async def _read(self, receive: Receive) -> bytes:
-        chunks: list[bytes] = []
-        n_bytes = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _ClientGoneError
-            chunks.append(message.get("body", b""))
-            n_bytes += len(chunks[-1])
-            if n_bytes > self.max_bytes:
+    async def _read(self, chunks: AsyncIterator[bytes], announced: float) -> bytes:
+        if announced > self.max_bytes:
+            raise _TooLargeError
+        body = bytearray()
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > self.max_bytes:
                 raise _TooLargeError
-            if not message.get("more_body", False):
-                return b"".join(chunks)
+        return bytes(body)
 
     def _too_large(self) -> Response:
         detail = f"A body must have at most {self.max_bytes:,} bytes, but has more."
@@ -98,15 +97,55 @@ def _has_body(headers: Headers) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
+def _announced(headers: Headers) -> float:
+    """The length that is announced; infinite where it is no number."""
+    given = headers.get("content-length", "0")
+    return int(given[:20]) if given.isascii() and given.isdigit() else math.inf
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _ClientGoneError
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
+
+
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
+    """Read and forget what still comes, as far as that is worth an answer that arrives."""
+    n_bytes = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_MAX_DRAIN_S):
+            async for chunk in chunks:
+                n_bytes += len(chunk)
+                if n_bytes > _MAX_DRAIN_BYTES:
+                    return
+
+
+def _wrong_kind(path: str, headers: Headers, body: bytes) -> Response | None:
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        return _unsupported("sent as it is, without `Content-Encoding`")
+    taken = (JSON_TYPE, *YAML_TYPES) if _SPECIFICATION.fullmatch(path) else (JSON_TYPE,)
+    given = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and given not in taken:
+        return _unsupported(f"of the type {' or '.join(taken[:2])}, but is '{given}'")
+    return None
+
+
 def _unsupported(must: str) -> Response:
-    return problem_response(415, "media-type", f"A body must be {must}.", headers=_CLOSE)
+    return problem_response(415, "media-type", f"A body must be {must}.")
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """The body once, and then whatever comes: that the client has gone."""
+def _with_body(app: ASGIApp, body: bytes) -> ASGIApp:
+    """The application, to which the body comes once, and then whatever comes: that the client has gone."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def replayed() -> Message:
-        return waiting.pop() if waiting else await receive()
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def replayed() -> Message:
+            return waiting.pop() if waiting else await receive()
 
-    return replayed
+        await app(scope, replayed, send)
+
+    return answer

@@ -36,11 +36,13 @@ def create_app(settings: ServiceSettings, engine: Engine) -> FastAPI:
     answer_with_problems(app)
     for router in ROUTERS:
         app.include_router(router)
+    # FastAPI hides those of its routers.
+    app.state.routes = (*app.routes, *(route for router in ROUTERS for route in router.routes))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     # A call passes the last one first.
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=_COMPRESSION)
     app.add_middleware(StreamsEnd)
-    app.add_middleware(BodyLimits)
     app.add_middleware(Gate, keeper=TokenKeeper(settings.token), is_local=is_loopback(settings.host))
+    app.add_middleware(BodyLimits)
     app.add_middleware(SecurityHeaders)
     return app

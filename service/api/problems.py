@@ -170,7 +170,7 @@ def _of_http(request: Request, error: HTTPException) -> Response:
 
 def _allowed(request: Request) -> str:
     """The methods of all routes of an address; the first route, which refused, knows its own alone."""
-    matched = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    matched = [route for route in request.app.state.routes if route.matches(request.scope)[0] is not Match.NONE]
     return ", ".join(sorted({method for route in matched for method in getattr(route, "methods", None) or ()}))
 
 

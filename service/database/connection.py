@@ -97,8 +97,11 @@ def revision_of(engine: Engine) -> str:
     """The revision of our tables in a database that is connected to."""
     from alembic.runtime.migration import MigrationContext
 
+    from service.database.tables import VERSION_TABLE
+
     with engine.connect() as connection:
-        return str(MigrationContext.configure(connection).get_current_revision())
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        return str(context.get_current_revision())
 
 
 def _upgrade(connection: Connection, url: str) -> None:

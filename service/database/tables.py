@@ -6,6 +6,8 @@ from sqlalchemy import Column, DateTime, Double, Integer, MetaData, String, Tabl
 from sqlalchemy.dialects.postgresql import ARRAY
 
 metadata = MetaData()
+# Optuna keeps its own `alembic_version` in the same database.
+VERSION_TABLE = "paretomerge_alembic_version"
 
 # A running trial and the driver that answers for it. `expires_at` is the driver's promise to renew by then.
 # The key to Optuna's `trials` is declared in the migration: that table belongs to another metadata.

@@ -28,7 +28,7 @@ export class CloudCanvas {
     context.beginPath();
     context.rect(xaxis._offset, yaxis._offset, xaxis._length, yaxis._length);
     context.clip();
-    context.globalAlpha = shade === null ? paleness(scene.dominated.length) : 0.6;
+    context.globalAlpha = shade === null ? paleness(scene.dominated.length) : 0.5;
     context.fillStyle = colour("dominated");
     const colourOf = shade === null ? null : shadeOf(scene, shade);
     for (const i of scene.dominated) {

@@ -9,6 +9,9 @@ import { loadPlotly } from "./plotly_loader.js";
 import { COLOUR_SCALE, shadeRange } from "./shades.js";
 import { onThemeChange } from "./theme_toggle.js";
 
+// Above the plane: at its side it would leave no room on a narrow screen.
+const COLOUR_BAR = { orientation: "h", thickness: 10, outlinewidth: 0, len: 1, y: 1.01, yanchor: "bottom", nticks: 6 };
+const RESIZED_MS = 300;
 const STEPS = { ArrowRight: -1, ArrowDown: -1, ArrowLeft: 1, ArrowUp: 1 };
 
 /** Draws what it is given last; one drawing at a time. */
@@ -17,6 +20,7 @@ export class ParetoPlot {
   #scene = null;
   #plotly = null;
   #isDrawing = false;
+  #timer = null;
   #view = null;
 
   /** @param onSelect takes the number of the trial that was clicked on or stepped to. */
@@ -34,6 +38,9 @@ export class ParetoPlot {
       this.cloud.canvas, this.graph, this.waiting,
     );
     this.endThemes = onThemeChange(() => this.#draw());
+    // plotly fits itself to another width; the sides of the labels are ours.
+    this.sizes = new ResizeObserver(() => this.#resized());
+    this.sizes.observe(this.box);
     this.#load();
   }
 
@@ -47,6 +54,8 @@ export class ParetoPlot {
 
   close() {
     this.endThemes();
+    this.sizes.disconnect();
+    clearTimeout(this.#timer);
     this.#plotly?.purge(this.graph);
     this.#plotly = null;
   }
@@ -59,6 +68,12 @@ export class ParetoPlot {
       return;
     }
     this.#draw();
+  }
+
+  /** Once it is still, and plotly has done its part. */
+  #resized() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#draw(), RESIZED_MS);
   }
 
   async #draw() {
@@ -92,10 +107,17 @@ export class ParetoPlot {
 
   #viewOf({ axes, shade, isAroundFront, columns }) {
     const ranges = axes.map((one) => rangeOf(this.#scene, one, isAroundFront));
-    const { clientWidth, clientHeight } = this.graph;
-    const frame = { width: Math.max(100, clientWidth - 100), height: Math.max(100, clientHeight - 110) };
+    const frame = this.#frame();
     const isPlane = columns.objectives.length === 2 && axes[0] !== axes[1] && axes[0] !== null;
     return { axes, shade, ranges, frame, isPlane };
+  }
+
+  /** How large the area between the axes is: as drawn last, or about as it will be. */
+  #frame() {
+    const { xaxis, yaxis } = this.graph._fullLayout ?? {};
+    if (xaxis?._length) return { width: xaxis._length, height: yaxis._length };
+    const { clientWidth, clientHeight } = this.graph;
+    return { width: Math.max(100, clientWidth - 80), height: Math.max(100, clientHeight - 70) };
   }
 
   #layout({ axes, shade, isAroundFront, split, columns }, { ranges }) {
@@ -110,9 +132,9 @@ export class ParetoPlot {
       uirevision: JSON.stringify([axes, isAroundFront, split]),
     };
     if (shade !== null) {
-      const title = { text: escaped(columns.objectives[shade]), side: "right" };
+      const title = { text: escaped(columns.objectives[shade]), side: "top", font: { size: 13 } };
       const [cmin, cmax] = shadeRange(this.#scene, shade);
-      layout.coloraxis = { colorscale: COLOUR_SCALE, cmin, cmax, colorbar: { title, thickness: 14, outlinewidth: 0 } };
+      layout.coloraxis = { colorscale: COLOUR_SCALE, cmin, cmax, colorbar: { title, ...COLOUR_BAR } };
     }
     return layout;
   }

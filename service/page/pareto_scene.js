@@ -4,7 +4,7 @@ import { frontOf } from "./pareto_front.js";
 import { PointColumns } from "./point_columns.js";
 
 // Of the range of the values: room for markers and the labels at the edge.
-const MARGIN = 0.07;
+const MARGIN = 0.09;
 
 /**
  * The candidates by kind, as indices into the columns.

@@ -7,6 +7,8 @@ import { escaped, inTemplate } from "./plot_style.js";
 import { colour } from "./theme_toggle.js";
 
 const LABEL_SIZE = 13;
+// Of the dominated candidates; more of them say nothing new of where they lie.
+const N_AVOIDED = 300;
 
 /**
  * @param scene see `sceneOf`.
@@ -16,11 +18,13 @@ export function tracesOf(scene, view) {
   const sides = sidesOf(scene, view);
   const { members, landmarks } = scene;
   const edgeOf = (width) => ({ color: colour("surface"), width });
+  // Among points of all colours the front stands out by its rim.
+  const rim = view.shade === null ? edgeOf(1) : { color: colour("ink"), width: 1.5 };
   return [
     edge(scene, view),
     cloud(scene, view),
     { ...small(scene, members, view), ...errorBars(scene, members, view),
-      marker: { ...shade(scene, members, view), size: 10, line: edgeOf(1) } },
+      marker: { ...shade(scene, members, view), size: 10, line: rim } },
     { ...small(scene, landmarks, view), ...texts(scene, landmarks, sides),
       marker: { color: colour("landmark"), symbol: "diamond", size: 12, line: edgeOf(1.5) } },
     selected(scene, view, sides),
@@ -116,10 +120,12 @@ function sidesOf(scene, { axes: [x, y], ranges: [xRange, yRange], frame, isPlane
     const [px, py] = at(i);
     return { x: px, y: py, text: columns.label(i) };
   });
+  const some = scene.dominated.filter((_, k) => k % Math.ceil(scene.dominated.length / N_AVOIDED) === 0);
   const corners = isPlane ? staircase(scene, [x, y], [xRange, yRange]) : { x: [], y: [] };
-  // The last two corners lie far outside: they close the area.
-  const line = corners.x.slice(1, -2).map((px, k) => pixels(px, corners.y[k + 1]));
-  const sides = labelSides(labels, [...[...members, ...labelled].map(at), ...along(line, LABEL_SIZE)], frame, LABEL_SIZE);
+  // The last corner closes the area; the ends of the line lie far outside.
+  const inside = ([px, py]) => [Math.max(0, px), Math.max(0, py)];
+  const line = corners.x.slice(0, -1).map((px, k) => inside(pixels(px, corners.y[k])));
+  const sides = labelSides(labels, [...[...members, ...labelled, ...some].map(at), ...along(line, LABEL_SIZE)], frame, LABEL_SIZE);
   return new Map(labelled.map((i, k) => [i, sides[k]]));
 }
 

@@ -23,14 +23,20 @@ class Standing:
     Args:
         trials: the finished ones, by number.
         n_objectives: of the study; there may be no trial to tell it.
-        clearly_dominated: if it is known already; else it costs time that grows with the square of the trials.
+        front: see the property; if it is known already.
+        clearly_dominated: likewise; else it costs time that grows with the square of the trials.
     """
 
     def __init__(
-        self, trials: Sequence[FinishedTrial], n_objectives: int, clearly_dominated: AbstractSet[int] | None = None
+        self,
+        trials: Sequence[FinishedTrial],
+        n_objectives: int,
+        front: Sequence[FinishedTrial] | None = None,
+        clearly_dominated: AbstractSet[int] | None = None,
     ) -> None:
         self.trials = trials
         self.n_objectives = n_objectives
+        self._front = front
         self._clearly_dominated = clearly_dominated
 
     @cached_property
@@ -39,9 +45,9 @@ class Standing:
         return [trial for trial in self.trials if trial.succeeded]
 
     @cached_property
-    def front(self) -> list[FinishedTrial]:
+    def front(self) -> Sequence[FinishedTrial]:
         """The non-dominated trials, the best in the first objective first."""
-        return front_of(self.succeeded)
+        return front_of(self.succeeded) if self._front is None else self._front
 
     @cached_property
     def clearly_dominated(self) -> AbstractSet[int]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from service.pareto import RunningDominance
 from service.registry import SearchRegistry
 from service.results import values_and_errors
+from service.search.selection import front_of
 from service.studies import FinishedTrial
 from service.study_views.stored_rows import StudyHead, read_finished_trials, read_head, read_held_out
 from service.study_views.study_view import StudyView
@@ -83,6 +84,8 @@ class StudyReader:
         return {
             "trials": tuple(trials),
             "arrivals": {**view.arrivals, **{trial.number: trial_id for trial_id, trial in new.items()}},
+            # Whoever was dominated stays so.
+            "front": tuple(front_of([*view.front, *new.values()])),
             "clearly_dominated": self._marks.add(list(new.values()), len(view.objectives)),
         }
 

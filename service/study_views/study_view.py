@@ -57,7 +57,8 @@ class StudyView:
         arrivals: trial number → Optuna's id, in the order in which this process learned of them.
         trials: the finished ones, by number and without parameters.
         held_out: trial number → measure, with its suffix → score.
-        clearly_dominated: trials that another one beats by more than the errors of both.
+        front: the non-dominated ones, the best in the first objective first.
+        clearly_dominated: the numbers of those that another one beats by more than the errors of both.
     """
 
     name: str
@@ -69,6 +70,7 @@ class StudyView:
     arrivals: Mapping[int, int] = field(default_factory=dict)
     trials: tuple[FinishedTrial, ...] = ()
     held_out: Mapping[int, Mapping[str, Score]] = field(default_factory=dict)
+    front: tuple[FinishedTrial, ...] = ()
     clearly_dominated: frozenset[int] = frozenset()
     _bodies: dict[object, Body] = field(default_factory=dict, init=False, repr=False, compare=False)
     _building: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
@@ -76,7 +78,7 @@ class StudyView:
     @cached_property
     def standing(self) -> Standing:
         """Where the trials stand to each other, on the examples of the search."""
-        return Standing(self.trials, len(self.objectives), self.clearly_dominated)
+        return Standing(self.trials, len(self.objectives), self.front, self.clearly_dominated)
 
     @cached_property
     def holdout_standing(self) -> Standing:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from service.database.tables import metadata
-
-# Optuna keeps its own `alembic_version` in the same database.
-VERSION_TABLE = "paretomerge_alembic_version"
+from service.database.tables import VERSION_TABLE, metadata
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=metadata, version_table=VERSION_TABLE

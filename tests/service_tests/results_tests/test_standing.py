@@ -98,12 +98,13 @@ def test_what_is_known_already_is_not_computed() -> None:
     trials = trials_of([(0.0, 1.0), (1.0, 0.0), (0.0, 0.0)])
     assert Standing(trials, 2).within_error == []
     assert Standing(trials, 2, clearly_dominated=set()).within_error == [4]
+    assert Standing(trials, 2, front=trials[:1]).front == trials[:1]
 
 
 @pytest.mark.parametrize("values", [[], [None, None]])
 def test_nothing_to_show_is_shown(values: list[None]) -> None:
     standing = Standing(trials_of(values), 2)
-    assert (standing.front, standing.within_error, standing.hypervolume, standing.hypervolume_steps) == (
+    assert (list(standing.front), standing.within_error, standing.hypervolume, standing.hypervolume_steps) == (
         [],
         [],
         None,
