@@ -106,8 +106,9 @@ def _count_blocks(granularity: str, n_layers: int) -> int:
     kind, _, number = granularity.partition(":")
     if kind != "blocks" or not number.isdecimal():
         raise SpecificationError(f"`granularity` must be one of {', '.join(GRANULARITIES)}, but got '{granularity}'.")
-    if not 1 <= int(number) <= n_layers:
+    # Python reads no number of more than 4,300 digits; no model has a million layers.
+    if len(number) > 6 or not 1 <= int(number) <= n_layers:
         raise SpecificationError(
-            f"`granularity: blocks:N` needs N from 1 to the model's {n_layers} layers, but got {number}."
+            f"`granularity: blocks:N` needs N from 1 to the model's {n_layers} layers, but got {number[:20]}."
         )
     return int(number)

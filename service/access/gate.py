@@ -78,10 +78,14 @@ def _is_open(scope: Scope) -> bool:
 
 
 def _is_from_here(headers: Headers, host: str) -> bool:
-    """Programs send no origin; browsers send one with every call that changes something."""
-    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        return False
-    origin = headers.get("origin")
+    """Programs send no origin; browsers send one with every call that changes something.
+
+    Newer ones also say themselves whether it is that of the page; behind a proxy, which may name another host, they
+    alone know.
+    """
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        return site in ("none", "same-origin")
     return origin is None or _authority(origin) == host.lower()
 
 

@@ -77,7 +77,8 @@ def connect(url: str) -> Engine:
     # TCP keepalives: a driver whose network is cut learns of it, and so does the server that holds its lock.
     keepalives = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
     options = {"connect_timeout": 10, "application_name": "paretomerge", **keepalives}
-    engine = sqlalchemy.create_engine(url, connect_args=options, pool_pre_ping=True)
+    # The service answers in 40 threads, each of which may need one.
+    engine = sqlalchemy.create_engine(url, connect_args=options, pool_pre_ping=True, max_overflow=40)
     try:
         with engine.begin() as connection:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PREPARE_LOCK})

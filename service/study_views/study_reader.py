@@ -45,7 +45,9 @@ class StudyReader:
         Raises:
             MissingError: there is no such search.
         """
-        with self._engine.connect() as connection:
+        # Each statement by itself: to begin and to end a transaction are round trips, and on a busy machine each of
+        # these may wait for the processor.
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             head = read_head(connection, self._name)
             view = None if head is None else self._grown(connection, head)
         self._view = view or self._empty(self._searches.get(self._name).specification)

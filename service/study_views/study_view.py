@@ -17,7 +17,7 @@ from workers.evaluation import Score
 
 # Kept of one moment of one study: clients choose their pages and constraints freely.
 _MAX_BODIES = 32
-_MAX_BODY_BYTES = 1_000_000
+MAX_BODY_BYTES = 1_000_000
 # Of gzip: higher ones take longer than they save on the way.
 _COMPRESSION = 3
 
@@ -119,7 +119,7 @@ class StudyView:
             return found
 
     def _keep(self, key: object, body: Body) -> None:
-        if len(body.content) > _MAX_BODY_BYTES:
+        if len(body.content) > MAX_BODY_BYTES:
             return
         if len(self._bodies) >= _MAX_BODIES:
             del self._bodies[next(iter(self._bodies))]

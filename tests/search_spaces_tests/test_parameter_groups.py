@@ -129,3 +129,8 @@ def test_unknown_granularity_is_refused(granularity: str, tensor_names: tuple[st
 def test_impossible_number_of_blocks_is_refused(n_blocks: int, tensor_names: tuple[str, ...]) -> None:
     with pytest.raises(SpecificationError, match=f"N from 1 to the model's 12 layers, but got {n_blocks}"):
         group_parameters(tensor_names, f"blocks:{n_blocks}")
+
+
+def test_a_number_of_blocks_that_python_does_not_read_is_refused(tensor_names: tuple[str, ...]) -> None:
+    with pytest.raises(SpecificationError, match=r"the model's 12 layers, but got 9{20}\.$"):
+        group_parameters(tensor_names, "blocks:" + "9" * 5000)

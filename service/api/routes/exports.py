@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -19,7 +20,9 @@ from service.registry import ExportRow, JobState
 
 router = APIRouter(tags=["exports"])
 
-# Two calls at once must not be given one folder.
+# Two calls at once must not be given one folder, by this process or another. The first lock keeps the calls of this one
+# from taking all connections while they wait for the second.
+_HERE = threading.Lock()
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('paretomerge exports'))")
 
 
@@ -42,7 +45,7 @@ def request_export(name: SearchName, context: Context, response: Response, wante
     check_shard_size(wanted.max_shard_size)
     trial = selected_trial(context, name, wanted.trial, wanted.where)
     check_exportable(trial)
-    with context.engine.begin() as connection:
+    with _HERE, context.engine.begin() as connection:
         connection.execute(_LOCK)
         folder = _folder(context, wanted.to, f"{name}-trial-{trial.number}")
         row = context.exports.create(

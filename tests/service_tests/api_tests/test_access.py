@@ -125,6 +125,8 @@ def test_a_forged_cookie(guarded: TestClient, cookie: str) -> None:
         ({"Origin": HERE}, 204),
         ({}, 204),
         ({"Sec-Fetch-Site": "same-origin", "Origin": HERE}, 204),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://behind-a-proxy.example"}, 204),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": HERE}, 403),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "http://127.0.0.1:9999"}, 403),
         ({"Origin": "null"}, 403),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,14 @@ def test_a_folder_is_taken_once(client: TestClient, told: str) -> None:
     assert asked(client, told, to="mine")["folder"].endswith("/mine")
     answer = client.post(f"/v1/searches/{told}/exports", json={"to": "mine"})
     assert (answer.status_code, answer.json()["errors"][0]["key"]) == (409, "to")
+
+
+def test_of_calls_at_once_one_gets_the_folder(client: TestClient, told: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(client.post, f"/v1/searches/{told}/exports", json={"to": "mine"}) for _ in range(4)]
+        defaults = [pool.submit(asked, client, told) for _ in range(4)]
+    assert sorted(call.result().status_code for call in calls) == [202, 409, 409, 409]
+    assert len({each.result()["folder"] for each in defaults}) == 4
 
 
 def test_the_folder_of_a_failed_export_is_free(client: TestClient, engine: Engine, told: str) -> None:

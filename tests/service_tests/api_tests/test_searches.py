@@ -109,6 +109,16 @@ def test_all_mistakes_are_told_at_once(client: TestClient, changed: Changed) -> 
     assert set(found) == {"space.methd", "workers.count"}
 
 
+@pytest.mark.parametrize(("ray_address", "status"), [("local", 422), ("10.0.0.1:6379", 201)])
+def test_an_engine_must_be_installed_where_workers_run(
+    make_client: Callable[..., TestClient], changed: Changed, ray_address: str, status: int
+) -> None:
+    workers = {"engine": "vllm", "gpus_per_worker": 1}
+    answer = make_client(ray_address=ray_address).post("/v1/searches", json=changed(workers=workers))
+    assert answer.status_code == status, answer.text
+    assert status == 422 or answer.json()["specification"]["workers"]["address"] == "local"
+
+
 def test_synthesis_is_done_elsewhere(client: TestClient, changed: Changed) -> None:
     synthesis = {"generator": "base", "safety": {}}
     assert (

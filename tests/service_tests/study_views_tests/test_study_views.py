@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from search_spaces.errors import SelectionError
-from service.study_views import StudyView, StudyViews
+from service.study_views import StudyView, StudyViews, study_views
 
 Statements = list[tuple[str, Any]]
 _HEAD = "array_agg(trial_id)"
@@ -113,6 +113,31 @@ def test_body_is_built_once_for_each_moment(views: StudyViews, tell: Callable[..
     tell(0.5, 0.5)
     assert asyncio.run(ask()).isdisjoint(first)
     assert built == [1, 2]
+
+
+def test_who_asks_is_answered_while_the_next_answer_is_made(
+    make_views: Callable[..., StudyViews],
+    tell: Callable[..., int],
+    study_name: str,
+    locked_trials: Callable[[], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(study_views, "_AHEAD", 0.0)
+    views = make_views(max_age_s=600.0)
+
+    async def ask() -> bytes:
+        return (await views.body(study_name, "n", lambda view: b"%d" % len(view.trials))).content
+
+    async def ask_again_and_again() -> None:
+        tell(0.5, 0.5)
+        assert await ask() == b"1"
+        tell(0.5, 0.5)
+        with locked_trials():  # in which nobody can read the study
+            assert [await ask() for _ in range(3)] == [b"1"] * 3
+        while await ask() != b"2":
+            await asyncio.sleep(0.01)
+
+    asyncio.run(ask_again_and_again())
 
 
 @pytest.mark.usefixtures("study")

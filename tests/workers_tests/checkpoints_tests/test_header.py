@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,14 @@ def test_an_index_that_is_no_object_is_refused(shards: Path, index: str) -> None
 def test_an_index_without_a_table_of_tensors_is_refused(shards: Path, weight_map: Any) -> None:
     (shards / INDEX).write_text(json.dumps({} if weight_map is None else {"weight_map": weight_map}))
     with pytest.raises(CheckpointError, match="must hold a `weight_map` of tensor names to file names"):
+        read_header(shards)
+
+
+@pytest.mark.parametrize("name", ["../elsewhere.safetensors", "/elsewhere.safetensors", "below/a.safetensors"])
+def test_a_shard_of_another_folder_is_refused(shards: Path, name: str) -> None:
+    """An index is data that comes from anywhere: it does not choose which files are read."""
+    (shards / INDEX).write_text(json.dumps({"weight_map": {"a.weight": name}}))
+    with pytest.raises(CheckpointError, match=f"must name files of its own folder, but names '{re.escape(name)}'"):
         read_header(shards)
 
 

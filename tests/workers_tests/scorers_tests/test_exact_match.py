@@ -90,6 +90,8 @@ def test_without_extraction_nothing_is_generated(
         ({"extract": "regex"}, "`pattern` must be given where `extract` is `regex`"),
         ({"pattern": "(a)"}, "`pattern` must be given where `extract` is `regex`, and only there"),
         ({"extract": "regex", "pattern": "("}, "`pattern` must be a regular expression"),
+        ({"extract": "regex", "pattern": "(a{99999999999})"}, "`pattern` must be a regular expression"),
+        ({"extract": "regex", "pattern": "(" * 5000}, "`pattern` must be a regular expression"),
         ({"extract": "regex", "pattern": "(a)(B)"}, "`pattern` must have one group.*'\\(a\\)\\(B\\)' has 2"),
         ({"max_new_tokens": 0}, "`max_new_tokens` must be at least 1, but got 0"),
         ({"max_new_tokens": "many"}, "`x.options.max_new_tokens` of the scorer 'exact_match'"),
