@@ -42,7 +42,7 @@ bench-scoring: real-trio  ## Speed of likelihood scorers, as a share of bare for
 	$(BIN)/python -m benchmarks.scoring build/real-trio/base
 
 bench-service: $(VENV)/.installed-dev  ## 50 clients while 4 searches run; first paint of 5,000 trials in a browser
-	$(BIN)/python -m benchmarks.service_latency
+	$(BIN)/python -m benchmarks.service_latency --real
 	$(BIN)/python -m benchmarks.page_paint
 
 paper-experiment: real-trio  ## A search with and without safety data, judged on held-out examples

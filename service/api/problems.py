@@ -149,8 +149,9 @@ def _mistake(entry: Mapping[str, Any]) -> FieldProblem:
     key = ".".join(location[1:] if location and location[0] in _SOURCES else location)
     if entry["type"] == "json_invalid":
         key = ""  # the place is a position in the text
-    must = _MUST.get(entry["type"]) or entry["msg"].removeprefix("Input should ").removeprefix("Value should ")
-    must = must if entry["type"] in _MUST or entry["msg"].startswith(("Input", "Value should")) else f"hold: {must}"
+    # pydantic speaks of "Input", "Value", "String" and others that "should".
+    said, should, rest = entry["msg"].partition(" should ")
+    must = _MUST.get(entry["type"]) or (rest if should and said.isalpha() else f"hold: {entry['msg']}")
     return FieldProblem(key=key, detail=f"{f'`{key}`' if key else 'The body'} must {must}.")
 
 

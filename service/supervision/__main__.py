@@ -15,7 +15,10 @@ from service.settings import ServiceSettings
 from service.supervision.handed_settings import read_settings
 from service.supervision.process_session import end_members
 from service.supervision.supervise import LostError, supervise
+from workers.worker_pools.ray_connection import LOCAL
 
+# Of a cluster in this machine: its candidates leave the cores to the process that answers clients.
+_YIELDS = 5
 # For Ray to end in order; the rest is killed.
 _GRACE_S = 15.0
 
@@ -26,6 +29,8 @@ def main() -> int:
     """Supervise until the parent is gone."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s supervisor: %(message)s")
     settings, parent = _hear_from_parent()
+    if settings.ray_address == LOCAL:
+        os.nice(_YIELDS)  # Ray's processes inherit it
     ends = threading.Event()
     threading.Thread(target=_watch, args=(parent, ends), name="parent-watch", daemon=True).start()
     try:
