@@ -96,16 +96,27 @@ def events_between(known: Known, moment: Moment) -> Iterator[Event]:
     view = moment.view
     event_id = f"{view.line}-{len(view.arrivals)}"
     if moment.detail != known.detail:
-        yield Event("search", event_id, moment.detail)
+        # It comes before the points, and must not say that they are known: the stream may break between the two.
+        yield Event("search", f"{known.line}-{known.n_trials}", moment.detail)
     if not known.can_go_on(view):
         yield Event("points", event_id, view.build("points", all_points).content)
     elif known.n_trials < len(view.arrivals):
-        make = partial(points_after, n_known=known.n_trials)
-        yield Event("points", event_id, view.build(("points", known.n_trials), make).content)
+        yield Event("points", event_id, _points_after(view, known.n_trials))
     if moment.front != known.front:
         yield Event("front", event_id, b"{}")
     if moment.exports != known.exports:
         yield Event("exports", event_id, b"{}")
+
+
+def _points_after(view: StudyView, n_known: int) -> bytes:
+    """A few are made for each client: a body is waited for while another one is built, and the event loop must not."""
+    if _are_few(view, n_known):
+        return points_after(view, n_known)
+    return view.build(("points", n_known), partial(points_after, n_known=n_known)).content
+
+
+def _are_few(view: StudyView, n_known: int) -> bool:
+    return len(view.arrivals) - n_known < _MANY
 
 
 class SearchEvents(EventSourceResponse):
@@ -152,6 +163,6 @@ class SearchEvents(EventSourceResponse):
         def found() -> list[Event]:
             return list(events_between(known, moment))
 
-        is_small = known.can_go_on(moment.view) and len(moment.view.arrivals) - known.n_trials < _MANY
+        is_small = known.can_go_on(moment.view) and _are_few(moment.view, known.n_trials)
         # Thousands of points would hold up all other clients.
         return found() if is_small else await asyncio.to_thread(found)

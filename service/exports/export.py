@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -58,7 +59,7 @@ def export_merge(
         pool.save(recipe, folder, request.max_shard_size)
         on_stage("reloading and scoring")
         scores = _score(request, folder, pool)
-        difference = _check_scores(request, scores)
+        difference = check_scores(request, scores)
         (folder / "recipe.yaml").write_text(to_mergekit(recipe), encoding="utf-8")
         (folder / "provenance.json").write_text(provenance(prepared, request.trial), encoding="utf-8")
         (folder / "README.md").write_text(model_card(request.folder.name, prepared, request, scores), encoding="utf-8")
@@ -84,7 +85,7 @@ def check_export(request: ExportRequest, pool: WorkerPool) -> ExportedMerge:
         ExportError: it scores differently from its trial.
     """
     scores = _score(request, request.folder, pool)
-    return ExportedMerge(request.folder, scores, _check_scores(request, scores))
+    return ExportedMerge(request.folder, scores, check_scores(request, scores))
 
 
 def _score(request: ExportRequest, folder: Path, pool: WorkerPool) -> dict[str, Score]:
@@ -108,10 +109,16 @@ def _temporary_beside(final: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _check_scores(request: ExportRequest, scores: Mapping[str, Score]) -> float:
+def check_scores(request: ExportRequest, scores: Mapping[str, Score]) -> float:
+    """The largest difference between a trial's values and the reloaded model's.
+
+    Raises:
+        ExportError: it is larger than `TOLERANCE`, or no number.
+    """
     expected = dict(zip(request.prepared.objectives, request.trial.values, strict=True))
     differences = {name: abs(scores[name].value - value) for name, value in expected.items()}
-    worst = max(differences, key=differences.__getitem__)
+    # No number is smaller or larger than NaN, which is the worst there is.
+    worst = max(differences, key=lambda name: (math.isnan(differences[name]), differences[name]))
     if not differences[worst] <= TOLERANCE:
         raise ExportError(
             f"The reloaded model must score as {request.trial.label} did, but its {worst} is "

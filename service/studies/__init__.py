@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from service.studies.continuation import StudyIdentity, check_continues
 from service.studies.driver import Driver
 from service.studies.finished_trials import FinishedTrial, reference_point, saved_evaluations
 from service.studies.search_study import (
     AskedTrial,
     SearchStudy,
     StoredStudy,
-    StudyIdentity,
     StudyPlan,
     load_study,
     optuna_storage,
@@ -22,6 +22,7 @@ __all__ = [
     "StoredStudy",
     "StudyIdentity",
     "StudyPlan",
+    "check_continues",
     "load_study",
     "optuna_storage",
     "reference_point",

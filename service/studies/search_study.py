@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from search_spaces.errors import SelectionError, SpecificationError
+from service.studies.continuation import ATTRIBUTE, StudyIdentity, check_same
 from service.studies.driver import Driver
 from service.studies.finished_trials import FinishedTrial, attributes_of, read_finished
 from service.studies.orphans import requeue_orphans
@@ -28,26 +29,7 @@ from service.studies.study_storage import BudgetSpentError, LeaseLostError, Stud
 if TYPE_CHECKING:
     from workers.evaluation import Evaluation, Score
 
-_ATTRIBUTE = "paretomerge"
-
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-@dataclass(frozen=True, slots=True)
-class StudyIdentity:
-    """What must be the same for a search to be continued.
-
-    Args:
-        name: of the study.
-        objectives: their names, all maximised.
-        fixed: key of the specification → value (or digest); JSON values.
-        specification: as the person gave it, to be shown later.
-    """
-
-    name: str
-    objectives: tuple[str, ...]
-    fixed: Mapping[str, Any]
-    specification: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +98,11 @@ class SearchStudy:
             sampler=self._plan.sampler,
             load_if_exists=True,
         )
-        stored = study.user_attrs.get(_ATTRIBUTE)
+        stored = study.user_attrs.get(ATTRIBUTE)
         if stored is not None:
-            _check_same(self.identity, stored)
+            check_same(self.identity, stored)
             if stored != _stored(self.identity):
-                study.set_user_attr(_ATTRIBUTE, _stored(self.identity))  # budget, paths or workers have changed
+                study.set_user_attr(ATTRIBUTE, _stored(self.identity))  # budget, paths or workers have changed
             return study
         if _is_foreign(study, len(self.identity.objectives)):
             raise SpecificationError(
@@ -134,7 +116,7 @@ class SearchStudy:
             warnings.simplefilter("ignore", ExperimentalWarning)  # the dashboard shows these names
             study.set_metric_names(list(self.identity.objectives))
         # Last, so that a study which lacks it is not taken for whole.
-        study.set_user_attr(_ATTRIBUTE, _stored(self.identity))
+        study.set_user_attr(ATTRIBUTE, _stored(self.identity))
         return study
 
     @property
@@ -235,7 +217,7 @@ def load_study(engine: Engine, name: str) -> StoredStudy:
         known = ", ".join(names[:10]) or "none"
         raise SelectionError(f"A search must exist to be read, but there is none named '{name}'. There are: {known}.")
     study = optuna.load_study(study_name=name, storage=backend)
-    stored = study.user_attrs.get(_ATTRIBUTE)
+    stored = study.user_attrs.get(ATTRIBUTE)
     if stored is None:
         raise SelectionError(f"'{name}' is an Optuna study, but not one of a merge search.")
     identity = StudyIdentity(name, tuple(stored["objectives"]), stored["fixed"], stored["specification"])
@@ -266,14 +248,3 @@ def _stored(identity: StudyIdentity) -> dict[str, Any]:
         "fixed": dict(identity.fixed),
         "specification": dict(identity.specification),
     }
-
-
-def _check_same(identity: StudyIdentity, stored: Mapping[str, Any]) -> None:
-    ours: dict[str, Any] = {"objectives": list(identity.objectives), **identity.fixed}
-    theirs: dict[str, Any] = {"objectives": stored["objectives"], **stored["fixed"]}
-    differing: Sequence[str] = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
-    if differing:
-        raise SpecificationError(
-            f"The search '{identity.name}' exists with another {', '.join(f'`{key}`' for key in sorted(differing))}. "
-            "Its trials cannot be continued with these: choose another `name`, or restore the old values."
-        )

@@ -79,6 +79,7 @@ def resume(name: SearchName, body: SpecificationSent, context: Context) -> Searc
 def _checked(body: SpecificationBody, context: ServiceContext, name: str | None = None) -> Specification:
     """What a client sent, confined; everything that it names has been read and fits together."""
     from service.search.preparation import prepare_search
+    from service.studies import check_continues
 
     specification = confine(body.read(), context.reach)
     if name is not None and specification.name != name:
@@ -90,4 +91,6 @@ def _checked(body: SpecificationBody, context: ServiceContext, name: str | None 
     # Where workers run decides what must be installed here.
     prepared = prepare_search(specification.model_copy(update={"workers": workers}))
     _ = prepared.encoded_landmarks  # bounds and method are decided by it
+    if name is not None:
+        check_continues(context.engine, prepared.identity)
     return specification

@@ -174,6 +174,17 @@ def test_who_has_missed_nothing_is_told_no_points(listen: Callable[..., Any], te
         assert [next(events).kind for _ in range(3)] == ["search", "front", "exports"]
 
 
+def test_stream_that_breaks_before_the_points_is_told_them(
+    listen: Callable[..., Any], tell: Callable[..., None]
+) -> None:
+    tell((0.1, 0.2), (0.3, 0.4))
+    with listen() as events:
+        first = next(events)
+    assert first.kind == "search"
+    with listen(first.id) as events:
+        assert next(event for event in events if event.kind == "points").data["numbers"] == [0, 1]
+
+
 @pytest.mark.parametrize("last", ["", "nonsense", "0123456789ab-1", "-", "-1", "{line}-99", "{line}-x"])
 def test_unknown_id_begins_anew(last: str, listen: Callable[..., Any], tell: Callable[..., None]) -> None:
     tell((0.5, 0.5))

@@ -218,6 +218,19 @@ def test_resume_with_another_search(client: TestClient, launched: str, changed: 
     assert "'another'" in found["name"]
 
 
+def test_resume_with_what_the_study_is_not(
+    client: TestClient, launched: str, tell: Callable[..., None], changed: Changed
+) -> None:
+    """Its driver would refuse it, and the row would be left with it."""
+    tell((0.5, 0.5))
+    before = client.post(f"/v1/searches/{launched}/stop").json()["specification"]
+    answer = client.post(f"/v1/searches/{launched}/resume", json=changed(search={"seed": 7}))
+    assert answer.status_code == 422
+    assert "`search.seed`" in answer.json()["detail"]
+    after = client.get(f"/v1/searches/{launched}").json()
+    assert (after["state"], after["specification"]) == ("stopped", before)
+
+
 def test_a_body_of_stop_is_not_read(client: TestClient, launched: str) -> None:
     assert client.post(f"/v1/searches/{launched}/stop", json={"when": "now"}).status_code == 202
 
