@@ -31,7 +31,13 @@ def create_app(settings: ServiceSettings, engine: Engine) -> FastAPI:
         settings: what it was told.
         engine: over its database, which is up to date; see `service.database.connection.connect`.
     """
-    app = FastAPI(title="paretomerge", version=version("paretomerge"), docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="paretomerge",
+        version=version("paretomerge"),
+        redirect_slashes=False,  # a redirect would repeat the host that a client names
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.context = ServiceContext(settings, engine)
     answer_with_problems(app)
     for router in ROUTERS:

@@ -61,6 +61,7 @@ _MUST = {
     "bool_type": "be true or false",
     "bool_parsing": "be true or false",
     "string_type": "be text",
+    "string_pattern_mismatch": "be a name of letters, digits, `.`, `_` and `-`, 100 at most",
     "string_unicode": "be text without halves of surrogate pairs",
     "uuid_parsing": "be an id, such as the service gives",
     "tuple_type": "be a list",

@@ -53,6 +53,9 @@ def detail(engine: Engine, row: SearchRow) -> SearchDetail:
     )
 
 
+_DRIVEN = tuple(state for state in SearchState if state.has_driver)
+
+
 def _shown(row: SearchRow, counts: TrialCounts) -> dict[str, Any]:
     is_external = row.state == SearchState.EXTERNAL
     return {
@@ -63,7 +66,8 @@ def _shown(row: SearchRow, counts: TrialCounts) -> dict[str, Any]:
         "budget": row.specification.get("search", {}).get("evaluations", 0),
         "n_finished": counts.finished,
         "n_failed": counts.failed,
-        "n_running": counts.running,
+        # Those of a driver that was killed wait for the next one.
+        "n_running": counts.running if is_external or row.state in _DRIVEN else 0,
         "n_workers": row.n_alive,
         # When a command made its study is not stored.
         "created_at": None if is_external else row.created_at,

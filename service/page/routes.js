@@ -10,9 +10,18 @@ const PATTERNS = [
 export function currentRoute() {
   for (const [route, pattern] of PATTERNS) {
     const found = pattern.exec(location.hash);
-    if (found) return { route, name: decodeURIComponent(found[1] ?? ""), trial: found[2] ? Number(found[2]) : null };
+    if (found) return { route, name: decoded(found[1] ?? ""), trial: found[2] ? Number(found[2]) : null };
   }
   return { route: "unknown", name: "", trial: null };
+}
+
+/** What was written may be no encoding of anything; then it is a name that no search has. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** The address of a search, with a trial selected if one is given. */

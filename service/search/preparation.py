@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import BoundsRule, Landmark, MergeRecipe, SearchSpace, SpaceOptions
 from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.merge_recipe import BASE
-from service.specification import MeasureSection, Specification, WorkersSection, parse_specification
+from service.specification import MeasureSection, Specification, WorkersSection, restore_specification
 from service.specification.schema import SpaceSection
 from workers.candidate_worker import Measure, WorkerSetup
 from workers.checkpoints.compatibility import check_compatible
@@ -45,12 +44,14 @@ class PreparedSearch:
         space: what is searched.
         measures: name → scorer and examples: each objective on `search`, and as `NAME@holdout` with each
             report on the examples held out.
+        checks_engine: whether the engine must be installed here to start workers.
     """
 
     specification: Specification
     headers: Mapping[str, CheckpointHeader]
     space: SearchSpace
     measures: Mapping[str, Measure]
+    checks_engine: bool = True
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -142,7 +143,8 @@ class PreparedSearch:
     def worker_setup(self) -> WorkerSetup:
         """What every worker is told."""
         workers = self.specification.workers
-        _check_engine(workers)
+        if self.checks_engine:
+            _check_engine(workers)
         return WorkerSetup(
             models=self.models,
             measures=self.measures,
@@ -183,14 +185,20 @@ def open_pool(setup: Setup, workers: WorkersSection) -> WorkerPool:
     return RayPool(setup, options)
 
 
-def prepare_search(specification: Specification) -> PreparedSearch:
+def prepare_search(specification: Specification, *, checks_engine: bool = True) -> PreparedSearch:
     """Read models' headers and sets, and build the space; no weights are loaded.
+
+    Args:
+        specification: of the search.
+        checks_engine: whether the engine must be installed here, now and when workers start; not where they run
+            on other nodes of a cluster.
 
     Raises:
         UserError: whatever is wrong with the specification, a model, a set or this installation.
     """
-    _check_engine(specification.workers)
-    return _prepare(specification)
+    if checks_engine:
+        _check_engine(specification.workers)
+    return replace(_prepare(specification), checks_engine=checks_engine)
 
 
 def _check_engine(workers: WorkersSection) -> None:
@@ -245,8 +253,7 @@ def prepare_stored(stored: StoredStudy) -> PreparedSearch:
     Raises:
         UserError: see `prepare_search`.
     """
-    # Its paths are absolute already.
-    return _prepare(parse_specification(json.dumps(dict(stored.identity.specification)), Path("/")))
+    return _prepare(restore_specification(stored.identity.specification))
 
 
 def _space_options(specification: Specification, base: CheckpointHeader) -> SpaceOptions:

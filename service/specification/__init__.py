@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from service.specification.loading import check_specification, load_specification, parse_specification
+from service.specification.loading import (
+    check_specification,
+    load_specification,
+    parse_specification,
+    restore_specification,
+)
 from service.specification.schema import MeasureSection, Specification, WorkersSection
 from service.specification.synthesis_schema import SynthesisSection
 
@@ -14,4 +19,5 @@ __all__ = [
     "check_specification",
     "load_specification",
     "parse_specification",
+    "restore_specification",
 ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from service.specification.schema import Specification
 _PAIR, _NUMBER, _KEY = "tuple[float, float]", "float", "[key]"
 # What it appends where a value may be one of several kinds.
 _UNION = re.compile(r"constrained-str|dict\[.*\]|tuple\[constrained-str.*\]")
+# Of the mistakes of one specification.
+_MAX_TOLD = 20
 # pydantic's kind of mistake (and two of our own) → what must hold.
 _MUST = {
     "bounds": "be a finite number or a pair of them, [low, high]",
@@ -69,6 +72,18 @@ def parse_specification(text: str, folder: Path) -> Specification:
     return _with_absolute_paths(check_specification(text), folder)
 
 
+def restore_specification(values: Mapping[str, Any]) -> Specification:
+    """A specification as it was stored, with its absolute paths.
+
+    Args:
+        values: of `model_dump`. They are read as JSON: YAML would take 1e-05 for text.
+
+    Raises:
+        SpecificationError: an older version stored it, and it cannot be read any more.
+    """
+    return _with_absolute_paths(check_specification(json.dumps(dict(values)), is_json=True), Path("/"))
+
+
 def check_specification(text: str, *, is_json: bool = False) -> Specification:
     """Check a specification's text, and leave its paths as they are.
 
@@ -86,7 +101,7 @@ def check_specification(text: str, *, is_json: bool = False) -> Specification:
         # By way of JSON, in which a list may stand for a pair while "1" still is no number.
         specification = Specification.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
-        raise SpecificationError("\n".join(_told(error))) from None
+        raise SpecificationError("\n".join(_first(_told(error)))) from None
     except (TypeError, ValueError) as error:  # a date as a key
         raise SpecificationError(f"A specification must hold what JSON can say, but: {error}.") from None
     _check_finite(specification.model_dump())
@@ -151,6 +166,13 @@ def _told(error: ValidationError) -> Iterator[str]:
         if _PAIR not in entry["loc"] and path not in told:
             told.add(path)
             yield _line(path, kind, entry["msg"], entry["input"])
+
+
+def _first(mistakes: Iterator[str]) -> Iterator[str]:
+    """As many as a person reads; thousands take long to tell."""
+    yield from islice(mistakes, _MAX_TOLD)
+    if next(mistakes, None) is not None:
+        yield "There are more; mend these first."
 
 
 def _place(location: tuple[int | str, ...], kind: str) -> tuple[str, str]:

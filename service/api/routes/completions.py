@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 
 from service.api.context import Context
 from service.api.parameters import JobId, SearchName
+from service.api.queue_limits import check_job_queue
 from service.api.schemas import Completions, CompletionsRequested
 from service.api.selected_trial import selected_trial
 from service.registry import CompletionsRow, JobState
@@ -23,6 +24,7 @@ router = APIRouter(tags=["completions"])
             "description": "They are queued.",
             "headers": {"Location": {"description": "Where they will be.", "schema": {"type": "string"}}},
         },
+        409: {"description": "Too many jobs wait."},
     },
 )
 def request_completions(
@@ -30,6 +32,7 @@ def request_completions(
 ) -> Completions:
     """Prompts for a trial's merge, the base and every expert; they answer greedily."""
     context.searches.get(name)
+    check_job_queue(context, name)
     trial = selected_trial(context, name, wanted.trial)
     row = context.completions.create(CompletionsRow(search=name, trial=trial.number, prompts=list(wanted.prompts)))
     response.headers["Location"] = f"/v1/completions/{row.id}"

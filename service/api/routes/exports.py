@@ -13,12 +13,16 @@ from sqlalchemy import text
 from search_spaces.errors import StateError
 from service.api.context import Context, ServiceContext
 from service.api.parameters import JobId, SearchName
+from service.api.queue_limits import check_job_queue
 from service.api.schemas import Export, ExportList, ExportRequested
 from service.api.selected_trial import selected_trial
 from service.exports.export_request import check_exportable, check_shard_size
 from service.registry import ExportRow, JobState
 
 router = APIRouter(tags=["exports"])
+
+# What a call without a body asks for.
+_KNEE = ExportRequested()
 
 # Two calls at once must not be given one folder, by this process or another. The first lock keeps the calls of this one
 # from taking all connections while they wait for the second.
@@ -39,9 +43,10 @@ _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('paretomerge exports'))")
         409: {"description": "The folder exists, or another export has it."},
     },
 )
-def request_export(name: SearchName, context: Context, response: Response, wanted: ExportRequested) -> Export:
+def request_export(name: SearchName, context: Context, response: Response, wanted: ExportRequested = _KNEE) -> Export:
     """Write a merge as a Hugging Face folder: a trial by number, by constraints, or the knee of the front as it is."""
     context.searches.get(name)
+    check_job_queue(context, name)
     check_shard_size(wanted.max_shard_size)
     trial = selected_trial(context, name, wanted.trial, wanted.where)
     check_exportable(trial)

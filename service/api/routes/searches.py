@@ -8,6 +8,7 @@ from search_spaces.errors import SpecificationError
 from service.access.confined_specification import confine
 from service.api.context import Context, ServiceContext
 from service.api.parameters import SearchName
+from service.api.queue_limits import check_search_queue
 from service.api.schemas import SearchDetail, SearchList
 from service.api.search_answers import detail, summaries
 from service.api.specification_body import SpecificationBody, SpecificationSent, described
@@ -32,6 +33,7 @@ router = APIRouter(tags=["searches"])
 )
 def launch(body: SpecificationSent, context: Context, response: Response) -> SearchDetail:
     """Check a specification whole, headers of models and sets included, and queue its search."""
+    check_search_queue(context)
     row = context.searches.create(_checked(body, context))
     response.headers["Location"] = f"/v1/searches/{row.name}"
     return detail(context.engine, row)

@@ -12,8 +12,10 @@ import yaml
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
+from service.api.queue_limits import MAX_JOBS
 from service.demo import demo_specification
 from service.registry import SearchRegistry, SearchState
+from service.specification import restore_specification
 
 Changed = Callable[..., dict[str, Any]]
 
@@ -229,6 +231,23 @@ def test_resume_with_what_the_study_is_not(
     assert "`search.seed`" in answer.json()["detail"]
     after = client.get(f"/v1/searches/{launched}").json()
     assert (after["state"], after["specification"]) == ("stopped", before)
+
+
+def test_small_number_is_stored_as_a_number(client: TestClient, changed: Changed, engine: Engine) -> None:
+    """Python writes it as 1e-05, which is text to YAML."""
+    launched = client.post("/v1/searches", json=changed(space={"weight": [0.00001, 1.5]})).json()
+    row = SearchRegistry(engine).get(launched["name"])
+    assert restore_specification(row.specification).space.weight == (0.00001, 1.5)
+
+
+def test_too_many_jobs_of_a_search_are_refused(client: TestClient, launched: str, tell: Callable[..., None]) -> None:
+    tell((0.5, 0.5))
+    for _ in range(MAX_JOBS):
+        assert client.post(f"/v1/searches/{launched}/exports").status_code == 202
+    for kind, body in (("exports", {}), ("completions", {"trial": 0, "prompts": ["hello"]})):
+        answer = client.post(f"/v1/searches/{launched}/{kind}", json=body)
+        assert answer.status_code == 409
+        assert f"'{launched}' has {MAX_JOBS}" in answer.json()["detail"]
 
 
 def test_a_body_of_stop_is_not_read(client: TestClient, launched: str) -> None:
