@@ -37,7 +37,8 @@ class SearchRow(Base):
         message: why it failed, or what it waits for; "" where there is nothing to say.
         n_allotted: workers that the supervisor grants it now.
         n_alive: workers that its driver holds.
-        n_starts: of drivers, since it was last queued or an evaluation was last finished.
+        n_starts: of drivers, since it was last queued or an evaluation was last finished; those in place of
+            drivers that were lost with their cluster are not counted.
         driver: the name of the actor that drives it; "" before the first one.
         created_at, queued_at, started_at, ended_at: the first start counts; `ended_at` is empty while it is active.
     """

@@ -165,13 +165,22 @@ class SearchRegistry:
             row.started_at = row.started_at or func.now()
             return True
 
-    def restart(self, name: str, driver: str) -> bool:
-        """Let a running search go on with another driver; False when it does not run any more."""
+    def restart(self, name: str, driver: str, counts: bool = True) -> bool:
+        """Let a running search go on with another driver.
+
+        Args:
+            name: of the search.
+            driver: its next one.
+            counts: as a start; not where the last driver was lost with its cluster, which is not the search's fault.
+
+        Returns:
+            False when it does not run any more.
+        """
         with self._session() as session:
             row = self._locked(session, name)
             if row.state != SearchState.RUNNING:
                 return False
-            row.message, row.n_starts, row.n_alive, row.driver = "", row.n_starts + 1, 0, driver
+            row.message, row.n_starts, row.n_alive, row.driver = "", row.n_starts + counts, 0, driver
             return True
 
     def report(self, name: str, driver: str, n_alive: int, has_progressed: bool) -> SearchRow | None:

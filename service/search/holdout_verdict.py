@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 from service.search.helm import LOOK_EVERY_S, Helm
 from service.search.preparation import PreparedSearch
@@ -36,9 +37,17 @@ class HoldoutVerdict:
         chosen = [trial for trial in trials if trial.landmark or trial.number in front]
         return [trial for trial in chosen if not needed <= known.get(trial.number, {}).keys()]
 
-    def run(self, pool: WorkerPool, helm: Helm | None = None) -> None:
-        """Score them all, or those under way when told to stop; one that fails keeps the scores of the search only."""
+    def run(self, pool: WorkerPool, helm: Helm | None = None, on_score: Callable[[], None] = lambda: None) -> None:
+        """Score them all, or those under way when told to stop; one that fails keeps the scores of the search only.
+
+        Args:
+            pool: of workers.
+            helm: of the pool; None for a verdict that nobody steers.
+            on_score: called when a trial's scores are stored.
+        """
         helm, queue = helm or Helm(pool), deque(self.waiting())
+        if not queue:
+            return  # what the pool has left is not asked for, and its scores are not those that were told
         while queue or pool.n_under_way:
             while not (stops := helm.is_stopping()) and queue and pool.has_free_worker:
                 trial = queue.popleft()
@@ -48,7 +57,12 @@ class HoldoutVerdict:
             # A ticket left from the search, whose trial another driver took over, has other measures.
             if finished is not None and finished[1].scores.keys() >= set(self._prepared.holdout_measures):
                 self._study.add_scores(finished[0], finished[1].scores)
+                # One that an earlier verdict over this pool has left.
+                queue = deque(trial for trial in queue if trial.number != finished[0])
+                on_score()
             elif not pool.n_under_way:
                 if stops:
                     return
                 time.sleep(0 if pool.has_free_worker else LOOK_EVERY_S)
+            elif stops and not (pool.n_workers or pool.n_alive):
+                return  # what waits for a worker would wait for ever

@@ -45,6 +45,19 @@ class SearchProgress:
         return (self.budget - self.n_finished) / self.evaluations_per_s if self.evaluations_per_s else None
 
 
+@dataclass(slots=True)
+class Unstored:
+    """What workers know of a search and its study does not; it outlives a session that loses its database.
+
+    Args:
+        under_way: the trials that workers have.
+        evaluations: trial → what could not be stored.
+    """
+
+    under_way: set[int] = field(default_factory=set)
+    evaluations: dict[int, Evaluation] = field(default_factory=dict)
+
+
 class SearchLoop:
     """Drives one study to the end of its budget.
 
@@ -71,26 +84,47 @@ class SearchLoop:
         self._rivals = RivalChoice(prepared, study) if prepared.specification.search.racing else None
         self._tracker = _ProgressTracker(prepared, study, on_progress)
 
-    def run(self) -> None:
+    def run(self, unstored: Unstored | None = None) -> None:
         """Ask, dispatch, score, tell, until as many evaluations are finished as were asked for.
 
-        One that is told to stop asks for no more, and returns when nothing is under way.
+        One that is told to stop asks for no more, and returns when nothing is under way on a worker.
+
+        Args:
+            unstored: what an earlier loop over the same pool has left; kept up to date.
 
         Raises:
             PoolError: the workers are gone and cannot be replaced; the study can be resumed.
             KeyboardInterrupt: passed on; the study can be resumed.
         """
+        unstored = unstored or Unstored()
+        self._take_back(unstored)
         while not self._study.is_finished:
             while (
                 not (stops := self._helm.is_stopping()) and self._pool.has_free_worker and (trial := self._study.ask())
             ):
                 self._pool.submit(trial.number, self._assignment(trial))
+                unstored.under_way.add(trial.number)
             if finished := self._pool.next_finished(timeout_s=LOOK_EVERY_S):
-                self._tell(*finished)
+                unstored.evaluations.update([finished])
+                unstored.under_way.discard(finished[0])
+                self._tell_all(unstored)
             elif not self._pool.n_under_way:
                 if stops:
                     return
                 self._wait_for_others()
+            elif stops and not (self._pool.n_workers or self._pool.n_alive):
+                return  # what waits for a worker would wait for ever; a later driver takes it up
+
+    def _take_back(self, unstored: Unstored) -> None:
+        """Before anything is asked for, which would be handed out a second time."""
+        for number in unstored.under_way:
+            self._study.take_back(number)
+        self._tell_all(unstored)
+
+    def _tell_all(self, unstored: Unstored) -> None:
+        for number, evaluation in list(unstored.evaluations.items()):
+            self._tell(number, evaluation)
+            del unstored.evaluations[number]
 
     def _assignment(self, trial: AskedTrial) -> Assignment:
         rivals = self._rivals.against(trial) if self._rivals else ()

@@ -15,7 +15,7 @@ from service.database.connection import connect, database_url, plain_url
 from service.search.helm import Course, Helm
 from service.search.holdout_verdict import HoldoutVerdict
 from service.search.preparation import PreparedSearch
-from service.search.search_loop import SearchLoop, SearchProgress
+from service.search.search_loop import SearchLoop, SearchProgress, Unstored
 from service.studies import Driver, FinishedTrial, SearchStudy
 from workers.worker_pools import WorkerPool
 
@@ -44,6 +44,8 @@ class SearchSession:
         on_progress: Callable[[SearchProgress], None],
         pool: WorkerPool | None = None,
         read_course: Callable[[WorkerPool], Course] | None = None,
+        on_verdict: Callable[[], None] = lambda: None,
+        unstored: Unstored | None = None,
     ) -> list[FinishedTrial]:
         """Evaluate until the budget is spent, then score front and landmarks on what was held out.
 
@@ -53,6 +55,8 @@ class SearchSession:
             on_progress: called after every evaluation.
             pool: to be used in place of one that is opened for the search.
             read_course: see `Helm`; one that is told to stop leaves the rest for the next run.
+            on_verdict: called when a trial has been scored on what was held out.
+            unstored: see `SearchLoop.run`; goes with the pool.
 
         Raises:
             PoolError: workers cannot be started or replaced.
@@ -60,8 +64,8 @@ class SearchSession:
         if not self.is_finished:
             with nullcontext(pool) if pool else self.prepared.open_pool() as workers:
                 helm = Helm(workers, read_course)
-                SearchLoop(self.prepared, self.study, workers, on_progress, helm).run()
-                HoldoutVerdict(self.prepared, self.study).run(workers, helm)
+                SearchLoop(self.prepared, self.study, workers, on_progress, helm).run(unstored)
+                HoldoutVerdict(self.prepared, self.study).run(workers, helm, on_verdict)
         return self.study.finished_trials()
 
 

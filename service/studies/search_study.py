@@ -143,15 +143,24 @@ class SearchStudy:
         self._storage.flush(trial._trial_id)
         return AskedTrial(trial.number, trial.params, trial.user_attrs.get("landmark", ""))
 
+    def take_back(self, number: int) -> bool:
+        """Run a trial again whose workers have it still, though its driver was taken for gone.
+
+        Returns:
+            Whether it is this driver's now, with the parameters that it had.
+        """
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        return self._storage.is_ours(trial_id) or self._storage.take_back(trial_id, self._plan.distributions)
+
     def tell(self, number: int, evaluation: Evaluation) -> bool:
-        """Store a result, in one transaction.
+        """Store a result, in one transaction; one that waits again is taken back first.
 
         Returns:
             False when another driver has taken over the trial: then its result counts, and not this one.
         """
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        if self._storage.get_trial(trial_id).state != TrialState.RUNNING:
+        if not self.take_back(number):
             return False  # as an ask has learned since
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         for key, value in attributes_of(evaluation, self.identity.objectives).items():
             self._storage.set_trial_user_attr(trial_id, key, value)
         # Estimates have no examples, and those of a part would be taken for the set's.

@@ -161,6 +161,34 @@ class StudyStorage(_CachedStorage):
     def _lease(self, connection: Connection, trial_id: int) -> None:
         connection.execute(_LEASE, {"trial": trial_id, "driver": self.driver, "lease_s": LEASE_S})
 
+    def is_ours(self, trial_id: int) -> bool:
+        """Whether this driver runs the trial, as far as it knows."""
+        return trial_id in self._unwritten and self.get_trial(trial_id).state == TrialState.RUNNING
+
+    def take_back(self, trial_id: int, distributions: Mapping[str, BaseDistribution]) -> bool:
+        """Run a waiting trial with the parameters that it had before its driver was gone.
+
+        Args:
+            trial_id: Optuna's.
+            distributions: of every parameter.
+
+        Returns:
+            False when it does not wait, has lost its parameters, or may not start any more.
+        """
+        trial = self.get_trial(trial_id)
+        params: Mapping[str, Any] = trial.system_attrs.get("fixed_params", {})
+        if trial.state != TrialState.WAITING or params.keys() != distributions.keys():
+            return False
+        try:
+            if not self._claim(trial_id):
+                return False
+        except BudgetSpentError:
+            return False
+        for name, distribution in distributions.items():
+            self.set_trial_param(trial_id, name, distribution.to_internal_repr(params[name]), distribution)
+        self.flush(trial_id)
+        return True
+
     def _claim(self, trial_id: int) -> bool:
         """Start a waiting trial, unless another driver was faster."""
         study_id, _ = self._trial_id_to_study_id_and_number[trial_id]

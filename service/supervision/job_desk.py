@@ -19,7 +19,7 @@ from service.supervision.fair_shares import Demand
 from service.supervision.job_driver import CompletionsDriver, ExportDriver, JobDriver, JobDriverSetup
 from service.supervision.worker_demand import demand_of
 
-# A job that has taken so many drivers with it is not started again.
+# A job that was started again so often, and whose driver dies by itself, is not started once more.
 MAX_RESTARTS = 3
 
 
@@ -89,7 +89,7 @@ class JobDesk:
         for job in self.active():
             row = job.row
             if job.is_running and not self._drivers.lives(row.driver):
-                if row.n_starts > MAX_RESTARTS:
+                if row.n_starts > MAX_RESTARTS and self._drivers.has_died(row.driver):
                     self._give_up(row)
                 else:
                     self._start(row)
@@ -114,7 +114,7 @@ class JobDesk:
     def _give_up(self, row: ExportRow | CompletionsRow) -> None:
         cause = self._drivers.cause_of_death(row.driver)
         self._registry(row).fail(
-            row.id, f"The driver of a job must live, but {row.n_starts} in succession died; the last one: {cause}."
+            row.id, f"The driver of a job must live, but of {row.n_starts} none did to its end; the last one: {cause}."
         )
         if isinstance(row, ExportRow):
             remove_partial_exports(self._settings.exports / row.folder)

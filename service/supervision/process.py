@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -23,6 +24,8 @@ _LONGEST_PAUSE_S = 30.0
 _END_S = 20.0
 # What the supervisor gets by the pipe, or not at all; Ray's processes would inherit them.
 _SECRETS = frozenset({URL_VARIABLE, "PARETOMERGE_TOKEN"})
+
+_log = logging.getLogger(__name__)
 
 
 class SupervisorProcess:
@@ -65,15 +68,26 @@ class SupervisorProcess:
 
     def _keep_alive(self) -> None:
         n_short_lives = 0
-        while child := self._start():
+        while not self._ends.is_set():
             started = time.monotonic()
-            _wait(child)
+            self._live_once()
             n_short_lives = 0 if time.monotonic() - started > _LONG_LIFE_S else n_short_lives + 1
-            self._ends.wait(min(_LONGEST_PAUSE_S, 0.25 * 2**n_short_lives))
+            self._ends.wait(min(_LONGEST_PAUSE_S, 0.25 * 2 ** min(n_short_lives, 10)))
+
+    def _live_once(self) -> None:
+        """From the start of a child to its end."""
+        try:
+            child = self._start()
+        except OSError as error:  # the machine may have room for a process again later
+            _log.warning("The supervisor's process must start, but does not: %s. It is tried again.", error)
+            return
+        if child:
+            _wait(child)
 
     def _start(self) -> subprocess.Popen[bytes] | None:
         """The next child; None when there shall be none."""
         with self._starting:
+            self._child = None
             if self._ends.is_set():
                 return None
             self._child = subprocess.Popen(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import DatabaseError, FailureError, ParetomergeError
@@ -14,7 +12,8 @@ from service.search.helm import Course
 from service.supervision.driver_actor import DriverActor, DriverSetup, SupersededError
 
 if TYPE_CHECKING:
-    from service.search import PreparedSearch
+    from service.search import PreparedSearch, SearchProgress
+    from service.search.search_loop import Unstored
     from service.specification import WorkersSection
     from workers.worker_pools import WorkerPool
     from workers.worker_pools._base import Setup
@@ -45,6 +44,8 @@ class SearchDriver(DriverActor):
     def __init__(self, setup: SearchDriverSetup) -> None:
         self._setup = setup
         self._has_progressed = False
+        self._is_stopping = False
+        self._answered_at = 0.0
         super().__init__()
 
     def _work(self) -> None:
@@ -52,6 +53,12 @@ class SearchDriver(DriverActor):
 
         engine = connect(self._setup.database_url)
         self._registry = SearchRegistry(engine)
+        try:
+            self._search_to_its_end()
+        finally:
+            engine.dispose()
+
+    def _search_to_its_end(self) -> None:
         try:
             state, message = self._search(), ""
         except SupersededError:
@@ -62,27 +69,31 @@ class SearchDriver(DriverActor):
             if isinstance(error, FailureError) and self.lost_cluster():
                 raise  # its cluster died under it: another driver goes on, on another cluster
             state, message = SearchState.FAILED, str(error)
-        finally:
-            engine.dispose()
         self._registry.end(self._setup.search, state, message, self._setup.driver)
 
     def _search(self) -> SearchState:
+        from service.search.search_loop import Unstored
+
+        unstored, self._answered_at = Unstored(), time.monotonic()
         prepared = prepared_for_service(self._registry.get(self._setup.search).specification)
         with open_connected_pool(prepared.worker_setup(), prepared.specification.workers, n_workers=0) as pool:
             while True:
                 try:
-                    return self._drive(prepared, pool)
+                    return self._drive(prepared, pool, unstored)
                 except DatabaseError:
-                    _await_database(self._setup.database_url)  # with the workers loaded, and perhaps at work
+                    if time.monotonic() - self._answered_at > _PATIENCE_S:
+                        raise
+                    time.sleep(_LOOK_EVERY_S)  # with the workers loaded, and perhaps at work
 
-    def _drive(self, prepared: PreparedSearch, pool: WorkerPool) -> SearchState:
+    def _drive(self, prepared: PreparedSearch, pool: WorkerPool, unstored: Unstored) -> SearchState:
         from service.search.session import open_session
 
         with open_session(prepared, self._setup.database_url) as session:
-            session.run(self._note_progress, pool, self._read_course)
-            return SearchState.FINISHED if session.is_finished else SearchState.STOPPED
+            session.run(self._note_progress, pool, self._read_course, self._note_progress, unstored)
+            # What failed on held-out examples lacks their scores, and is no reason to call the search stopped.
+            return SearchState.STOPPED if self._is_stopping and not session.is_finished else SearchState.FINISHED
 
-    def _note_progress(self, progress: Any) -> None:
+    def _note_progress(self, progress: SearchProgress | None = None) -> None:
         self._has_progressed = True
 
     def _read_course(self, pool: WorkerPool) -> Course:
@@ -90,20 +101,23 @@ class SearchDriver(DriverActor):
         if row is None:
             raise SupersededError
         self._has_progressed = False
-        return Course(row.n_allotted, is_stopping=row.state == SearchState.STOPPING)
+        self._answered_at = time.monotonic()
+        self._is_stopping = row.state == SearchState.STOPPING
+        return Course(row.n_allotted, is_stopping=self._is_stopping)
 
 
 def prepared_for_service(specification: dict[str, Any]) -> PreparedSearch:
     """A stored specification, read again with models and sets as they are now.
 
+    Its engine is not looked for: workers run on any node, and not in the driver's process.
+
     Raises:
         UserError: see `prepare_search`.
     """
     from service.search import prepare_search
-    from service.specification import parse_specification
+    from service.specification import restore_specification
 
-    # Its paths are absolute already.
-    return prepare_search(parse_specification(json.dumps(specification), Path("/")))
+    return prepare_search(restore_specification(specification), checks_engine=False)
 
 
 def open_connected_pool(setup: Setup, workers: WorkersSection, n_workers: int) -> WorkerPool:
@@ -120,23 +134,3 @@ def open_connected_pool(setup: Setup, workers: WorkersSection, n_workers: int) -
             timeout_s=workers.timeout_s,
         ),
     )
-
-
-def _await_database(url: str) -> None:
-    """Wait until the database answers again.
-
-    Raises:
-        DatabaseError: it has not for a quarter of an hour.
-    """
-    from service.database.connection import connect
-
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            connect(url).dispose()
-        except DatabaseError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_LOOK_EVERY_S)
-        else:
-            return

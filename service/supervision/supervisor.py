@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
+from search_spaces.errors import MissingError, StateError
 from service.registry import Pulse, SearchRegistry, SearchRow, SearchState
 from service.settings import ServiceSettings
 from service.supervision.cluster import Cluster
@@ -21,6 +24,8 @@ from service.supervision.worker_demand import demand_of
 MAX_DEATHS = 5
 # Before the second driver; doubled for each one more.
 _FIRST_PAUSE_S = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class Supervisor:
@@ -70,12 +75,14 @@ class Supervisor:
     def _replace_drivers(self) -> None:
         for row in self._driven():
             if not self._drivers.lives(row.driver):
-                self._replace(row)
+                with _passed_over_if_gone(row):
+                    self._replace(row)
 
     def _replace(self, row: SearchRow) -> None:
+        has_died = self._drivers.has_died(row.driver)
         if row.state == SearchState.STOPPING:
             self._searches.end(row.name, SearchState.STOPPED)  # what was under way died with its driver
-        elif row.n_starts >= MAX_DEATHS:
+        elif has_died and row.n_starts >= MAX_DEATHS:
             message = (
                 f"The driver of a search must live, but {row.n_starts} in succession died before an evaluation was "
                 f"finished; the last one: {self._drivers.cause_of_death(row.driver)}. Resume it when that is mended."
@@ -83,7 +90,7 @@ class Supervisor:
             self._searches.end(row.name, SearchState.FAILED, message)
         elif self._may_be_replaced(row):
             driver = _new_name(row)
-            if self._searches.restart(row.name, driver):
+            if self._searches.restart(row.name, driver, counts=has_died):
                 self._launch(row, driver)
 
     def _may_be_replaced(self, row: SearchRow) -> bool:
@@ -107,10 +114,11 @@ class Supervisor:
         queue = self._searches.in_states([SearchState.QUEUED])
         queued = [demand_of(row.specification["workers"]).per_worker for row in queue]
         for row, reason in zip(queue, admit(nodes, running, queued, self._settings.n_slots), strict=True):
-            if reason:
-                self._searches.explain(row.name, SearchState.QUEUED, reason)
-            elif self._searches.start(row.name, driver := _new_name(row)):
-                self._launch(row, driver)
+            with _passed_over_if_gone(row):
+                if reason:
+                    self._searches.explain(row.name, SearchState.QUEUED, reason)
+                elif self._searches.start(row.name, driver := _new_name(row)):
+                    self._launch(row, driver)
 
     # ---- deal shares ----
 
@@ -123,8 +131,18 @@ class Supervisor:
         shares = deal(nodes, [job.demand for job in jobs], demands)
         for row, n_workers in zip(rows, shares.searches, strict=True):
             if n_workers != row.n_allotted:
-                self._searches.allot(row.name, n_workers)
+                with _passed_over_if_gone(row):
+                    self._searches.allot(row.name, n_workers)
         return shares.jobs
+
+
+@contextmanager
+def _passed_over_if_gone(row: SearchRow) -> Iterator[None]:
+    """The others go on where a row was removed by hand since it was read."""
+    try:
+        yield
+    except (MissingError, StateError) as error:  # the latter where its study is left
+        _log.warning("The search '%s' is passed over: %s", row.name, error)
 
 
 def _new_name(row: SearchRow) -> str:

@@ -23,7 +23,7 @@ from workers.worker_pools.ray_connection import (
 
 # A candidate that takes three workers with it is the cause, not the victim.
 MAX_ATTEMPTS = 3
-# As many workers that die before they are loaded, with none between that is, tell that no more will be.
+# As many workers that die before they are loaded, each in place of the one before, tell that no more will be.
 MAX_STARTS = 3
 # The longest wait between two looks at time limits.
 _POLL_S = 1.0
@@ -52,10 +52,11 @@ class RayOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Worker:
-    """An actor, and a reference to its process id that is ready once it has loaded its models."""
+    """An actor, a reference to its process id that is ready once it has loaded, and how many were lost before it."""
 
     actor: Any
     process_id: Any
+    n_lost_before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,12 @@ class RayPool(WorkerPool):
         self._under_way: dict[Any, _Run] = {}
         self._retries: deque[_Attempt] = deque()
         self._n_lost_starts = 0
+        self._is_made = False
         self._start_missing()
         try:
             while self._starting:
                 self._take_in(timeout_s=None)
+            self._is_made = True
         except (PoolError, KeyboardInterrupt):
             self.close()
             raise
@@ -152,7 +155,7 @@ class RayPool(WorkerPool):
     def _start_missing(self) -> None:
         while self._n_held < self._n_workers:
             actor = self._actor_class.remote(self._setup)
-            self._starting.append(_Worker(actor, actor.process_id.remote()))
+            self._starting.append(_Worker(actor, actor.process_id.remote(), self._n_lost_starts))
 
     def _take_in(self, timeout_s: float | None) -> None:
         """Let workers that have loaded their models work; waits for the first of them.
@@ -163,22 +166,26 @@ class RayPool(WorkerPool):
         waiting = {worker.process_id: worker for worker in self._starting}
         ready, _ = self._ray.wait(list(waiting), num_returns=1, timeout=timeout_s) if waiting else ((), ())
         for process_id in ready:
-            self._starting.remove(waiting[process_id])
+            worker = waiting[process_id]
+            self._starting.remove(worker)
             try:
                 self._ray.get(process_id)
             except self._ray.exceptions.RayError as error:
-                self._count_lost_start(error)
+                self._count_lost_start(worker, error)
                 self._start_missing()
             else:
                 self._n_lost_starts = 0
-                self._idle.append(waiting[process_id])
+                self._idle.append(worker)
         self._retry()
 
-    def _count_lost_start(self, error: Exception) -> None:
-        self._n_lost_starts += 1
+    def _count_lost_start(self, worker: _Worker, error: Exception) -> None:
+        # Those that started side by side count as one: their node may have died under all of them.
+        self._n_lost_starts += worker.n_lost_before == self._n_lost_starts
         failed_by_itself = getattr(error, "actor_init_failed", False)  # it would again
-        if failed_by_itself or self._n_lost_starts == MAX_STARTS:
-            how = "one did not" if failed_by_itself else f"{MAX_STARTS} in succession did not"
+        # Once the pool is made, those that have loaded go on, whatever becomes of the others.
+        are_too_many = self._n_lost_starts >= MAX_STARTS and not (self._is_made and self.n_alive)
+        if failed_by_itself or are_too_many:
+            how = "one did not" if failed_by_itself else f"{self._n_lost_starts} in succession did not"
             raise PoolError(f"{self._n_workers} workers must start, but {how}: {last_line(error)}") from error
 
     # ---- tasks ----
@@ -214,9 +221,11 @@ class RayPool(WorkerPool):
     def _collect_next(self, deadline: float) -> tuple[int, Evaluation] | None:
         """The next evaluation; None as well when a worker has come or gone."""
         awaited = [*self._under_way, *(worker.process_id for worker in self._starting)]
-        if not awaited:
-            return None
         left_s = max(0.0, min(_POLL_S, deadline - time.monotonic()))
+        if not awaited:
+            if self._retries:  # they wait for workers that nobody grants now
+                time.sleep(left_s)
+            return None
         ready, _ = self._ray.wait(awaited, num_returns=1, timeout=left_s)
         return self._collect(ready[0]) if ready and ready[0] in self._under_way else None
 

@@ -88,6 +88,8 @@ def test_progress_forgives_deaths(searches: SearchRegistry, name: str) -> None:
     for driver in "234":
         searches.restart(name, driver)
     assert searches.get(name).n_starts == 4
+    searches.restart(name, "4", counts=False)
+    assert searches.get(name).n_starts == 4
     searches.report(name, "4", n_alive=1, has_progressed=True)
     assert searches.get(name).n_starts == 0
 

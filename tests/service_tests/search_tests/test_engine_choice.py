@@ -10,6 +10,7 @@ import pytest
 from search_spaces.errors import SpecificationError
 from service.search import PreparedSearch, preparation, prepare_stored
 from service.studies import StoredStudy
+from service.supervision.search_driver import prepared_for_service
 
 Prepare = Callable[..., PreparedSearch]
 
@@ -43,6 +44,13 @@ def test_workers_are_told_the_engine_and_its_parts(prepare: Prepare) -> None:
     assert (told.engine, told.tensor_parallel, told.device) == ("vllm", 2, "cpu")
     told = prepare(workers={"engine": "vllm", "tensor_parallel": 2, "gpus_per_worker": 2}).worker_setup()
     assert (told.tensor_parallel, told.device) == (2, "cuda")
+
+
+def test_a_driver_looks_for_no_engine_on_its_own_node(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparation, "find_spec", lambda name: object())
+    specification = prepare(workers={"engine": "vllm"}).specification.model_dump(mode="json")
+    monkeypatch.setattr(preparation, "find_spec", lambda name: None)
+    assert prepared_for_service(specification).worker_setup().engine == "vllm"
 
 
 def test_results_can_be_looked_at_without_the_engine(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,23 @@ def test_one_that_stops_releases_workers_that_have_nothing_to_do(session: Search
     assert sizes[-4:] == [(3, 2), (2, 1), (1, 0), (0, 0)]
 
 
+@pytest.mark.usefixtures("at_every_look")
+def test_one_that_stops_without_workers_leaves_what_waits_for_one(session: SearchSession, make_pool: MakePool) -> None:
+    n_waits = 0
+
+    class LostPool(make_pool):  # type: ignore[misc,valid-type]
+        def next_finished(self, timeout_s: float | None = None) -> tuple[int, Evaluation] | None:
+            nonlocal n_waits
+            n_waits += not self.n_alive
+            assert n_waits < 10, "it waits for ever"
+            found: tuple[int, Evaluation] | None = super().next_finished() if self.n_alive else None
+            return found
+
+    pool = LostPool(2)
+    session.run(lambda _: None, pool, lambda _: Course(0, True) if session.study.n_finished >= 9 else Course(2))
+    assert (session.study.n_finished, pool.n_under_way, pool.n_alive) == (9, 1, 0)
+
+
 def test_a_loop_without_workers_waits(
     session: SearchSession, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

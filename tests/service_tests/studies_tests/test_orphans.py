@@ -159,7 +159,9 @@ def test_several_lost_trials_are_all_told_in_vain(
     silent = open_study(driver)
     trials = [ask(silent) for _ in range(3)]
     expire_leases(driver)
-    assert open_study(other_driver).requeue_orphans() == 0  # it has taken them up as it opened
+    successor = open_study(other_driver)
+    for trial in trials:
+        assert ask(successor).number == trial.number
     assert [silent.tell(trial.number, evaluation()) for trial in trials] == [False] * 3
     assert silent.n_finished == 0
 
@@ -218,3 +220,42 @@ def test_two_successors_share_the_orphans(
         numbers = [ask(study).number for _ in range(2)]
     successors = [open_study(one) for one in (driver, other_driver)]
     assert [ask(successor).number for successor in successors] == numbers
+
+
+def test_a_result_of_a_trial_that_waits_again_is_taken(
+    open_study: OpenStudy, driver: Driver, other_driver: Driver, evaluation: MakeEvaluation
+) -> None:
+    """Its driver lost the database, and its worker did not."""
+    running = [ask(open_study(driver)), ask(open_study(driver))]
+    driver.close()
+    successor = open_study(other_driver)
+    assert successor.tell(running[1].number, evaluation(0.25, 0.75))
+    [told] = successor.finished_trials()
+    assert (told.number, told.params, told.values) == (running[1].number, running[1].params, (0.25, 0.75))
+    again = ask(successor)
+    assert (again.number, again.params) == (running[0].number, running[0].params)
+    assert ask(successor).number == 2
+
+
+def test_a_trial_in_other_hands_is_left_alone(
+    open_study: OpenStudy,
+    driver: Driver,
+    other_driver: Driver,
+    evaluation: MakeEvaluation,
+    read_plainly: Callable[[], list[FrozenTrial]],
+) -> None:
+    running = ask(open_study(driver))
+    assert not open_study(other_driver).tell(running.number, evaluation())
+    [stored] = read_plainly()
+    assert (stored.state, stored.user_attrs) == (TrialState.RUNNING, {})
+
+
+def test_a_trial_that_another_has_taken_meanwhile_is_not_taken_back(
+    open_study: OpenStudy, driver: Driver, other_driver: Driver, engine: Engine, evaluation: MakeEvaluation
+) -> None:
+    running = ask(open_study(driver))
+    driver.close()
+    study = open_study(other_driver)
+    with Driver(engine) as third:
+        ask(open_study(third))
+        assert not study.tell(running.number, evaluation())

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 from sqlalchemy import Engine, text
 
-from service.registry import CompletionsRow, ExportRow, JobRegistry, JobState, SearchRegistry, SearchState
+from service.registry import CompletionsRow, ExportRow, JobRegistry, JobState, SearchRegistry, SearchRow, SearchState
+from service.search.session import open_session
 from service.settings import ServiceSettings
 from service.specification import load_specification
 from service.studies import load_study
 from service.supervision.cluster import Cluster
 from service.supervision.job_desk import MAX_RESTARTS
+from service.supervision.search_driver import prepared_for_service
 from service.supervision.supervisor import MAX_DEATHS, Supervisor
 from workers.checkpoints import MappedCheckpoint
 
@@ -24,9 +26,9 @@ SuperviseUntil = Callable[..., None]
 Launch = Callable[..., str]
 
 
-def driver_processes() -> list[psutil.Process]:
+def driver_processes(kind: str = "SearchDri") -> list[psutil.Process]:
     children = psutil.Process().children(recursive=True)
-    return [child for child in children if child.is_running() and child.name().startswith("ray::SearchDri")]
+    return [child for child in children if child.is_running() and child.name().startswith(f"ray::{kind}")]
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +116,50 @@ def test_a_search_whose_drivers_die_is_failed_with_the_reason(
     assert searches.get(name).n_starts == MAX_DEATHS
 
 
+def test_drivers_that_were_lost_with_their_cluster_do_not_fail_a_search(
+    make_supervisor: MakeSupervisor, launch: Launch, searches: SearchRegistry
+) -> None:
+    name = launch()
+    searches.start(name, "first")
+    for n in range(MAX_DEATHS - 1):
+        searches.restart(name, f"driver {n}")
+    make_supervisor().go_round()
+    row = searches.get(name)
+    assert (row.state, row.n_starts) == (SearchState.RUNNING, MAX_DEATHS)
+    assert row.driver.startswith(f"search-{name}-")
+    searches.end(name, SearchState.FAILED, "for a test")
+
+
+def test_a_row_that_is_removed_while_it_is_looked_at_is_passed_over(
+    make_supervisor: MakeSupervisor,
+    launch: Launch,
+    searches: SearchRegistry,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With its study or without; whether it waits, or runs and has lost its driver. The others go on."""
+    gone, other = [launch() for _ in range(4)], launch()
+    for name in gone[:2]:
+        searches.start(name, "a driver that is nowhere")
+    for name in gone[::2]:
+        prepared = prepared_for_service(searches.get(name).specification)
+        with open_session(prepared, engine.url.render_as_string(hide_password=False)):
+            pass
+    rows = [searches.get(name) for name in gone]
+    supervisor, in_states = make_supervisor(), SearchRegistry.in_states
+
+    def as_before(self: SearchRegistry, states: Sequence[SearchState]) -> list[SearchRow]:
+        return [*(row for row in rows if row.state in states), *in_states(self, states)]
+
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM paretomerge_searches WHERE name = ANY(:names)"), {"names": gone})
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchRegistry, "in_states", as_before)
+        supervisor.go_round()
+    assert searches.get(other).message.startswith("waits for ")  # those that are gone were reckoned with once more
+    searches.stop(other)
+
+
 def test_a_search_that_does_not_fit_says_so_and_one_that_lost_its_driver_can_be_stopped(
     make_supervisor: MakeSupervisor, supervise_until: SuperviseUntil, launch: Launch, searches: SearchRegistry
 ) -> None:
@@ -173,17 +219,32 @@ def test_an_export_and_one_whose_driver_died_after_the_folder_got_its_name(
     assert "must go to a new folder" in exports.get(other).message  # the folder is another trial's
 
 
-def test_a_job_that_loses_its_drivers_is_failed(
-    make_supervisor: MakeSupervisor, exports: JobRegistry[ExportRow], finished: str, settings: ServiceSettings
+def test_a_job_is_failed_when_its_drivers_die_and_not_when_its_clusters_do(
+    make_supervisor: MakeSupervisor,
+    supervise_until: SuperviseUntil,
+    exports: JobRegistry[ExportRow],
+    finished: str,
+    settings: ServiceSettings,
 ) -> None:
     job = exports.create(ExportRow(search=finished, trial=2, folder="lost", max_shard_size="5GB")).id
-    (settings.exports / ".lost.partial-1").mkdir()
     for n in range(1 + MAX_RESTARTS):
         exports.start(job, f"driver {n}")
-    make_supervisor().go_round()
+    (settings.exports / ".lost.partial-1").mkdir()
+    supervisor = make_supervisor()
+    supervisor.go_round()
     row = exports.get(job)
-    assert (row.state, row.n_starts) == (JobState.FAILED, 4)
-    assert "4 in succession died; the last one: it was lost with its cluster" in row.message
+    assert (row.state, row.n_starts) == (JobState.RUNNING, 2 + MAX_RESTARTS)
+
+    def has_ended() -> bool:
+        for process in driver_processes("ExportDri"):
+            process.kill()
+        return not JobState(exports.get(job).state).is_active
+
+    supervise_until(supervisor, has_ended)
+    row = exports.get(job)
+    assert (row.state, row.n_starts) == (JobState.FAILED, 2 + MAX_RESTARTS)
+    assert f"of {row.n_starts} none did to its end; the last one: " in row.message
+    assert "connection error" in row.message
     assert not list(settings.exports.glob(".lost*"))
 
 

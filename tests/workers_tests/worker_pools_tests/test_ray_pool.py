@@ -19,6 +19,8 @@ from search_spaces.errors import PoolError
 from search_spaces.merge_recipe import BASE
 from workers.candidate_worker import WorkerSetup
 from workers.evaluation import Assignment, FailureReason
+from workers.inference_engines import GenerationOptions, ModelSource
+from workers.text_worker import TextTask, TextWorkerSetup
 from workers.worker_pools import CONNECTED, RayOptions, RayPool
 
 MakeRecipe = Callable[..., MergeRecipe]
@@ -36,6 +38,11 @@ def pool(setup: WorkerSetup, make_recipe: MakeRecipe) -> Iterator[RayPool]:
 @pytest.fixture
 def assignment(make_recipe: MakeRecipe) -> Assignment:
     return Assignment(make_recipe("task_arithmetic", weight=0.4), ("refusal_margin",))
+
+
+@pytest.fixture
+def text_task(family: Path) -> TextTask:
+    return TextTask(ModelSource(str(family / "base")), ("12 kg in g?",), GenerationOptions(max_new_tokens=4))
 
 
 def long(assignment: Assignment) -> Assignment:
@@ -211,6 +218,67 @@ def test_workers_that_die_while_they_start_are_an_error_of_the_pool(connected: R
     fatal = replace(setup, device=Fatal())
     with pytest.raises(PoolError, match="workers must start, but 3 in succession did not"):
         RayPool(fatal, connected)
+
+
+@pytest.fixture
+def small(connected: RayOptions) -> Iterator[RayPool]:
+    """Of workers that load no model; there is room for several, but none yet."""
+    with RayPool(TextWorkerSetup(n_threads=1), replace(connected, n_workers=0, cpus_per_worker=0.1)) as small:
+        yield small
+
+
+def lose_those_that_start(pool: RayPool) -> list[Any]:
+    """All at once, as with their node."""
+    lost = list(pool._starting)
+    for worker in lost:
+        pool._ray.kill(worker.actor)
+    pool._ray.wait([worker.process_id for worker in lost], num_returns=len(lost))
+    return lost
+
+
+def test_a_node_that_takes_all_that_start_there_counts_once(small: RayPool) -> None:
+    small.resize(3)
+    assert len(lose_those_that_start(small)) == 3
+    all_alive(small)
+    assert small.n_alive == 3
+
+
+def test_workers_that_have_loaded_go_on_though_others_never_start(small: RayPool, text_task: TextTask) -> None:
+    small.resize(1)
+    all_alive(small)
+    small.resize(2)
+    for _ in range(4):
+        (lost,) = lose_those_that_start(small)
+        while lost in small._starting:
+            small.next_finished(timeout_s=0.1)
+    assert small.evaluate(text_task).answers
+
+
+def test_without_workers_a_lost_candidate_waits_idly(
+    small: RayPool, text_task: TextTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.resize(1)
+    all_alive(small)
+    (victim,) = small.process_ids()
+    os.kill(victim, signal.SIGSTOP)
+    small.submit(1, text_task)
+    small.resize(0)
+    os.kill(victim, signal.SIGKILL)
+    while small.n_alive:
+        assert small.next_finished(timeout_s=0.1) is None
+    looks: list[float | None] = []
+    take_in = small._take_in
+
+    def look(timeout_s: float | None) -> None:
+        looks.append(timeout_s)
+        take_in(timeout_s)
+
+    monkeypatch.setattr(small, "_take_in", look)
+    assert small.next_finished(timeout_s=1.5) is None
+    assert len(looks) < 10  # a loop that never sleeps looks thousands of times
+    assert small.n_under_way == 1
+    small.resize(1)
+    assert (small.next_finished() or (None,))[0] == 1
 
 
 def test_a_hung_worker_is_cut_off_though_others_keep_finishing(pool: RayPool, assignment: Assignment) -> None:
