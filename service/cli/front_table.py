@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from rich.table import Table
 
-from service.results import clearly_dominated, hypervolume_of, within_error
+from service.results import Standing
 from service.search.preparation import HOLDOUT
 from service.search.selection import front_of
-from service.studies import FinishedTrial, reference_point
+from service.studies import FinishedTrial
 from workers.evaluation import Score
 
 
@@ -33,17 +33,17 @@ def front_table(
     for objective in objectives:
         table.add_column(objective, justify="right")
     table.add_column("")
-    front = front_of(trials)
+    standing = Standing(trials, len(objectives))
+    front = standing.front
     for trial in front if max_rows is None else _thinned(front, selected, max_rows):
         chosen = selected is not None and trial.number == selected.number
         style = "bold green" if chosen else "bold"
         table.add_row(trial.label, *_cells(trial), "selected" if chosen else "front", style=style)
-    clear = clearly_dominated(trials)
-    for trial in trials:
-        if trial.landmark and trial.succeeded and trial not in front:
-            verdict = "dominated" if trial.number in clear else "dominated within error"
+    for trial in standing.succeeded:
+        if trial.landmark and trial not in front:
+            verdict = "dominated" if trial.number in standing.clearly_dominated else "dominated within error"
             table.add_row(trial.label, *_cells(trial), verdict, style="dim")
-    table.caption = _caption(trials, objectives)
+    table.caption = _caption(standing)
     table.caption_justify = "left"
     return table
 
@@ -87,15 +87,14 @@ def _holdout_cell(trial: FinishedTrial, name: str, objectives: Sequence[str], sc
     return f"{score.value:.3f} ({score.value - trial.values[list(objectives).index(name)]:+.3f})"
 
 
-def _caption(trials: Sequence[FinishedTrial], objectives: Sequence[str]) -> str:
-    reference = reference_point(trials, len(objectives))
-    shown = ", ".join(f"{value:.3f}" for value in reference)
-    doubtful = within_error(trials)
+def _caption(standing: Standing) -> str:
+    shown = ", ".join(f"{value:.3f}" for value in standing.reference_point)
+    doubtful = standing.within_error
     doubt = f"\n{len(doubtful)} more are dominated only within error: chance may keep them out" if doubtful else ""
-    return f"hypervolume {hypervolume_of(trials, reference):.4f} above ({shown}); ± one standard error{doubt}"
+    return f"hypervolume {standing.hypervolume or 0.0:.4f} above ({shown}); ± one standard error{doubt}"
 
 
-def _thinned(front: list[FinishedTrial], selected: FinishedTrial | None, max_rows: int) -> list[FinishedTrial]:
+def _thinned(front: Sequence[FinishedTrial], selected: FinishedTrial | None, max_rows: int) -> list[FinishedTrial]:
     kept = {round(i) for i in np.linspace(0, len(front) - 1, min(max_rows, len(front)))}
     return [trial for i, trial in enumerate(front) if i in kept or trial is selected]
 

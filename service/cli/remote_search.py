@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 import yaml
 
-from search_spaces.errors import FailureError, SpecificationError, StateError
+from search_spaces.errors import FailureError, StateError
 from service.api.schemas import Points, SearchDetail
 from service.cli.consoles import messages
 from service.cli.progress_view import ProgressView
@@ -17,6 +17,7 @@ from service.client.remote_service import RemoteService
 from service.client.remote_study import load_remote_study
 from service.client.search_progress import RemoteProgress
 from service.registry.states import SearchState
+from service.specification import read_specification
 from service.studies import StoredStudy
 
 
@@ -28,7 +29,7 @@ def search_remotely(server: str, specification: Path, json: bool) -> None:
         FailureError: the search failed.
         ServiceError: the service does not answer as it should.
     """
-    text = _read(specification)
+    text = read_specification(specification)
     with connected(server) as service:
         detail = _asked_for(service, text)
         _introduce(detail, server)
@@ -47,15 +48,6 @@ def search_remotely(server: str, specification: Path, json: bool) -> None:
         )
         raise typer.Exit(1)
     tell_next(ended.name, server)
-
-
-def _read(specification: Path) -> str:
-    try:
-        return specification.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecificationError(
-            f"A specification must be a readable YAML file, but '{specification}' is not: {error}"
-        ) from None
 
 
 def _asked_for(service: RemoteService, text: str) -> SearchDetail:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 
 from service.api.schemas import Points
-from service.pareto import RunningHypervolume
 from service.search import SearchProgress
-from service.studies import FinishedTrial, reference_point, saved_evaluations
+from service.search.progress import ProgressMeter
+from service.studies import FinishedTrial
 
 
 class RemoteProgress:
@@ -23,12 +22,9 @@ class RemoteProgress:
     def __init__(self, objectives: tuple[str, ...], budget: int, n_finished: int) -> None:
         self._objectives = objectives
         self._budget = budget
-        self._n_at_start = self._n_told = n_finished
-        self._started = time.monotonic()
+        self._n_told = n_finished
         self._trials: dict[int, FinishedTrial] = {}
-        self._reference: tuple[float, ...] = ()
-        self._hypervolume = RunningHypervolume((0.0,))
-        self._counted: set[int] = set()
+        self._meter = ProgressMeter(objectives, budget, n_finished)
 
     def take(self, points: Points) -> Iterator[SearchProgress]:
         """Count what an event tells of; where the search stood after each candidate that is new."""
@@ -62,30 +58,6 @@ class RemoteProgress:
 
     def _progress(self, last: FinishedTrial) -> SearchProgress:
         trials = sorted(self._trials.values(), key=lambda trial: trial.number)
-        succeeded = [trial for trial in trials if trial.succeeded]
-        columns = zip(*(trial.values for trial in succeeded), strict=True)
-        elapsed_s = time.monotonic() - self._started
-        return SearchProgress(
-            n_finished=len(trials),
-            budget=self._budget,
-            n_failed=len(trials) - len(succeeded),
-            best=dict(zip(self._objectives, map(max, columns), strict=False)),
-            hypervolume=self._measure(trials) if succeeded else None,
-            saved_evaluations=saved_evaluations(trials),
-            evaluations_per_s=(len(trials) - self._n_at_start) / elapsed_s,
-            last=last,
-        )
-
-    def _measure(self, trials: list[FinishedTrial]) -> float | None:
-        """Known once a candidate of the sampler's is done, or all: landmarks are asked first, and set the reference."""
-        if all(trial.landmark for trial in trials) and len(trials) < self._budget:
-            return None
-        reference = reference_point(trials, len(self._objectives))
-        if reference != self._reference:
-            self._reference, self._hypervolume = reference, RunningHypervolume(reference)
-            self._counted.clear()
-        for trial in trials:
-            if trial.succeeded and trial.number not in self._counted:
-                self._counted.add(trial.number)
-                self._hypervolume.add(trial.values)
-        return self._hypervolume.value
+        # Landmarks are asked first: they are done once a candidate of the sampler's is, or all.
+        has_landmarks = len(trials) >= self._budget or not all(trial.landmark for trial in trials)
+        return self._meter.measure(trials, last, has_landmarks)

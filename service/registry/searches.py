@@ -148,13 +148,6 @@ class SearchRegistry:
             if SearchState(row.state).has_driver:
                 row.n_allotted = n_workers
 
-    def update(self, name: str, **values: Any) -> None:
-        """Set columns of a search, such as `n_allotted` or `message`; its state is moved by the other methods."""
-        with self._session() as session:
-            row = self._locked(session, name)
-            for column, value in values.items():
-                setattr(row, column, value)
-
     def start(self, name: str, driver: str = "") -> bool:
         """Let a queued search run, by this driver; False when it is not queued any more."""
         with self._session() as session:

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from service.results.front_report import (
-    clearly_dominated,
     counts_json,
     front_json,
-    hypervolume_of,
     plotted_points,
     racing_line,
     score_json,
     standing_json,
-    within_error,
 )
 from service.results.standing import Standing, values_and_errors
 
 __all__ = [
     "Standing",
-    "clearly_dominated",
     "counts_json",
     "front_json",
-    "hypervolume_of",
     "plotted_points",
     "racing_line",
     "score_json",
     "standing_json",
     "values_and_errors",
-    "within_error",
 ]

@@ -5,38 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from service.pareto import hypervolume
 from service.plots import PlottedPoint
 from service.results.standing import Standing
 from service.search.preparation import HOLDOUT
 from service.search.selection import front_of
 from service.studies import FinishedTrial, saved_evaluations
 from workers.evaluation import Score
-
-
-def within_error(trials: Sequence[FinishedTrial]) -> list[int]:
-    """Trials beside the front that nothing beats by more than the errors of both: they may belong to it.
-
-    Those that a race has stopped are none: they were beaten beyond doubt.
-    """
-    return _standing_of(trials).within_error
-
-
-def clearly_dominated(trials: Sequence[FinishedTrial]) -> set[int]:
-    """Trials that another one beats by more than the errors of both."""
-    return set(_standing_of(trials).clearly_dominated)
-
-
-def _standing_of(trials: Sequence[FinishedTrial]) -> Standing:
-    return Standing(trials, max([1, *(len(trial.values) for trial in trials)]))
-
-
-def hypervolume_of(trials: Sequence[FinishedTrial], reference: tuple[float, ...]) -> float:
-    """How much the trials dominate above the reference point."""
-    values = [trial.values for trial in trials if trial.succeeded]
-    return hypervolume(np.array(values).reshape(len(values), len(reference)), reference)
 
 
 def front_json(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.search.preparation import PreparedSearch, prepare_search, prepare_stored
-from service.search.search_loop import SearchLoop, SearchProgress
+from service.search.progress import SearchProgress
+from service.search.search_loop import SearchLoop
 
 __all__ = ["PreparedSearch", "SearchLoop", "SearchProgress", "prepare_search", "prepare_stored"]

@@ -6,43 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from service.pareto import RunningHypervolume
 from service.search.helm import LOOK_EVERY_S, Helm
 from service.search.preparation import PreparedSearch
+from service.search.progress import ProgressMeter, SearchProgress
 from service.search.rivals import RivalChoice
-from service.studies import AskedTrial, FinishedTrial, SearchStudy, reference_point, saved_evaluations
+from service.studies import AskedTrial, SearchStudy
 from workers.evaluation import Assignment, Evaluation
 from workers.worker_pools import WorkerPool
-
-
-@dataclass(slots=True)
-class SearchProgress:
-    """Where a search stands; what the progress view shows.
-
-    Args:
-        n_finished: evaluations that are done, those of earlier runs included.
-        budget: how many there shall be.
-        n_failed: how many of them failed.
-        best: the best value of each objective.
-        hypervolume: of the front so far; None before the landmarks are done.
-        saved_evaluations: by racing, those of earlier runs included.
-        evaluations_per_s: in this run.
-        last: the trial that was finished last.
-    """
-
-    n_finished: int
-    budget: int
-    n_failed: int = 0
-    best: dict[str, float] = field(default_factory=dict)
-    hypervolume: float | None = None
-    saved_evaluations: float = 0.0
-    evaluations_per_s: float = 0.0
-    last: FinishedTrial | None = None
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds to the end at the present rate."""
-        return (self.budget - self.n_finished) / self.evaluations_per_s if self.evaluations_per_s else None
 
 
 @dataclass(slots=True)
@@ -143,49 +113,19 @@ class SearchLoop:
 
 
 class _ProgressTracker:
-    """Keeps `SearchProgress` up to date from the study's trials."""
+    """Tells where the study stands after each of its trials."""
 
     def __init__(
         self, prepared: PreparedSearch, study: SearchStudy, on_progress: Callable[[SearchProgress], None]
     ) -> None:
-        self._prepared = prepared
+        budget = prepared.specification.search.evaluations
         self._study = study
         self._on_progress = on_progress
-        self._started = time.monotonic()
-        self._n_at_start = study.n_finished
-        self._reference: tuple[float, ...] = ()
-        self._hypervolume: RunningHypervolume | None = None
-        self._counted: set[int] = set()
-        self._n_landmarks = min(len(prepared.plan().landmarks), prepared.specification.search.evaluations)
+        self._meter = ProgressMeter(prepared.objectives, budget, study.n_finished)
+        self._n_landmarks = min(len(prepared.plan().landmarks), budget)
 
     def update(self, number: int) -> None:
         trials = self._study.finished_trials()
-        succeeded = [trial for trial in trials if trial.succeeded]
-        columns = zip(*(trial.values for trial in succeeded), strict=True)
-        elapsed_s = time.monotonic() - self._started
-        self._on_progress(
-            SearchProgress(
-                n_finished=len(trials),
-                budget=self._prepared.specification.search.evaluations,
-                n_failed=len(trials) - len(succeeded),
-                best=dict(zip(self._prepared.objectives, map(max, columns), strict=False)),
-                hypervolume=self._measure(trials),
-                saved_evaluations=saved_evaluations(trials),
-                evaluations_per_s=(len(trials) - self._n_at_start) / elapsed_s,
-                last=next((trial for trial in trials if trial.number == number), None),
-            )
-        )
-
-    def _measure(self, trials: list[FinishedTrial]) -> float | None:
-        if sum(bool(trial.landmark) for trial in trials) < self._n_landmarks or not any(t.succeeded for t in trials):
-            return None
-        reference = reference_point(trials, len(self._prepared.objectives))
-        if self._hypervolume is None or reference != self._reference:
-            # It moves at first where there are no landmarks.
-            self._reference, self._hypervolume = reference, RunningHypervolume(reference)
-            self._counted.clear()
-        for trial in trials:
-            if trial.succeeded and trial.number not in self._counted:
-                self._counted.add(trial.number)
-                self._hypervolume.add(trial.values)
-        return self._hypervolume.value
+        last = next((trial for trial in trials if trial.number == number), None)
+        has_landmarks = sum(bool(trial.landmark) for trial in trials) >= self._n_landmarks
+        self._on_progress(self._meter.measure(trials, last, has_landmarks))

@@ -15,7 +15,8 @@ from service.database.connection import connect, database_url, plain_url
 from service.search.helm import Course, Helm
 from service.search.holdout_verdict import HoldoutVerdict
 from service.search.preparation import PreparedSearch
-from service.search.search_loop import SearchLoop, SearchProgress, Unstored
+from service.search.progress import SearchProgress
+from service.search.search_loop import SearchLoop, Unstored
 from service.studies import Driver, FinishedTrial, SearchStudy
 from workers.worker_pools import WorkerPool
 

@@ -6,6 +6,7 @@ from service.specification.loading import (
     check_specification,
     load_specification,
     parse_specification,
+    read_specification,
     restore_specification,
 )
 from service.specification.schema import MeasureSection, Specification, WorkersSection
@@ -19,5 +20,6 @@ __all__ = [
     "check_specification",
     "load_specification",
     "parse_specification",
+    "read_specification",
     "restore_specification",
 ]

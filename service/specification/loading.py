@@ -50,13 +50,21 @@ def load_specification(path: str | Path) -> Specification:
         SpecificationError: the file is missing, no YAML, or says something impossible.
     """
     path = Path(path)
+    return parse_specification(read_specification(path), path.resolve().parent)
+
+
+def read_specification(path: Path) -> str:
+    """The text of a specification, as it stands.
+
+    Raises:
+        SpecificationError: the file cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecificationError(
             f"A specification must be a readable YAML file, but '{path}' is not: {error}"
         ) from None
-    return parse_specification(text, path.resolve().parent)
 
 
 def parse_specification(text: str, folder: Path) -> Specification:

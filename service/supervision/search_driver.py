@@ -122,15 +122,8 @@ def prepared_for_service(specification: dict[str, Any]) -> PreparedSearch:
 
 def open_connected_pool(setup: Setup, workers: WorkersSection, n_workers: int) -> WorkerPool:
     """A pool over the driver's own connection: the service, and not the specification, says where workers run."""
-    from workers.worker_pools import CONNECTED, RayOptions, RayPool
+    from service.search.preparation import open_pool
+    from workers.worker_pools import CONNECTED
 
-    return RayPool(
-        setup,
-        RayOptions(
-            n_workers=n_workers,
-            address=CONNECTED,
-            cpus_per_worker=workers.cpus_per_worker,
-            gpus_per_worker=workers.gpus_per_worker,
-            timeout_s=workers.timeout_s,
-        ),
-    )
+    ours = {"pool": "ray", "address": CONNECTED, "count": n_workers}
+    return open_pool(setup, workers.model_copy(update=ours))

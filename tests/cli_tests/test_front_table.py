@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from service.cli.front_table import front_table, holdout_table
-from service.results import front_json, within_error
+from service.results import Standing, front_json
 from service.studies import FinishedTrial
 from workers.evaluation import Score
 
@@ -28,6 +28,10 @@ def trial(number: int, *values: float, error: float = 0.1, share: float = 1.0) -
 
 FRONT = [trial(0, 1.0, 0.0), trial(1, 0.0, 1.0)]
 NEAR, FAR, STOPPED, FAILED = trial(2, 0.95, 0.0), trial(3, 0.0, 0.5), trial(4, 0.95, 0.0, share=0.25), trial(5)
+
+
+def within_error(trials: list[FinishedTrial]) -> list[int]:
+    return Standing(trials, len(OBJECTIVES)).within_error
 
 
 def test_whom_an_error_may_hide() -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,25 +18,17 @@ from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from service.api.app import create_app
-from service.api.server import ServiceServer
-from service.database.connection import connect
 from service.registry import SupervisorRow
 from service.search import PreparedSearch, prepare_search
 from service.settings import ServiceSettings
 from service.specification import Specification
 from service.studies import Driver, SearchStudy
+from tests.uvicorn_server import running
 from workers.evaluation import Evaluation, FailureReason, Score
 
 FAMILY = Path(__file__).parents[3] / "service" / "demo" / "tiny_family"
 # A browser on this machine; others are refused where there is no token.
 LOCAL = "http://127.0.0.1:8008"
-
-
-@pytest.fixture(scope="session")
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -91,20 +81,7 @@ def app(settings: ServiceSettings, engine: Engine) -> FastAPI:
 def serve() -> Iterator[Callable[[FastAPI], str]]:
     """Serves an application on a port of this machine until the test ends; its URL."""
     with ExitStack() as stack:
-        yield lambda app: stack.enter_context(_served(app))
-
-
-@contextmanager
-def _served(app: FastAPI) -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = ServiceServer(app)
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+        yield lambda app: stack.enter_context(running(app))
 
 
 @pytest.fixture

@@ -66,8 +66,9 @@ def test_workers_and_states(client: TestClient, launched: str, engine: Engine) -
     before = scrape(client)["paretomerge_searches"]
     assert {sample.labels["state"] for sample in before.samples} == set(SearchState)
     searches = SearchRegistry(engine)
-    searches.start(launched)
-    searches.update(launched, n_alive=3, n_allotted=4)
+    searches.start(launched, "driver")
+    searches.allot(launched, 4)
+    searches.report(launched, "driver", n_alive=3, has_progressed=False)
     families = scrape(client)
     after = families["paretomerge_searches"]
     assert of(after, state="running") == of(before, state="running") + 1

@@ -16,7 +16,6 @@ from sqlalchemy import Engine
 from service.api.app import create_app
 from service.client.remote_service import Patience, RemoteService
 from service.client.server_address import ServerAddress
-from service.database.connection import connect as connect_database
 from service.samplers import SAMPLERS, SearchShape, TrialSeededSampler
 from service.settings import ServiceSettings
 from service.studies import Driver, SearchStudy, StudyIdentity, StudyPlan
@@ -49,13 +48,6 @@ def connect() -> Iterator[Connect]:
 
 
 # ---- the real service ---------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = connect_database(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture(scope="session")

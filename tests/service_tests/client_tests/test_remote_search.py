@@ -143,7 +143,7 @@ def test_a_search_from_queue_to_front(
     name = command.name
     command.until(r"^0 of 8 evaluations are done\.$")
     assert f"Study {name} in {service_url}\n" in command.stderr
-    registry.update(name, message="waits for a slot: 4 searches run")
+    registry.explain(name, SearchState.QUEUED, "waits for a slot: 4 searches run")
     command.until("^waits for a slot: 4 searches run$")
     drive(3)
     command.until("^3/8 .*best expertise 0.")

@@ -12,7 +12,6 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.storages import RDBStorage
 from sqlalchemy import Engine, text
 
-from service.database.connection import connect
 from service.samplers import SAMPLERS, SearchShape, TrialSeededSampler
 from service.studies import Driver, SearchStudy, StudyIdentity, StudyPlan
 from workers.evaluation import Evaluation, Score
@@ -20,13 +19,6 @@ from workers.evaluation import Evaluation, Score
 OpenStudy = Callable[..., SearchStudy]
 ReadPlainly = Callable[..., list[optuna.trial.FrozenTrial]]
 Query = Callable[..., list[tuple[Any, ...]]]
-
-
-@pytest.fixture(scope="session")
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
-from service.database.connection import connect
 from service.demo import demo_specification
 from service.registry import SearchRegistry
 from service.search import PreparedSearch, prepare_search
@@ -20,13 +19,6 @@ from service.study_views import StudyViews
 from workers.evaluation import Evaluation, FailureReason, Score
 
 OBJECTIVES = ("alignment", "expertise")
-
-
-@pytest.fixture(scope="session")
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

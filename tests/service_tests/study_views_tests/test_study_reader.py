@@ -16,7 +16,7 @@ from search_spaces.errors import MissingError
 from service.database.connection import connect
 from service.pareto import certainly_dominated
 from service.registry import SearchRegistry
-from service.results import front_json, values_and_errors, within_error
+from service.results import Standing, front_json, values_and_errors
 from service.search import PreparedSearch
 from service.search.preparation import HOLDOUT
 from service.search.selection import front_of
@@ -85,7 +85,7 @@ def check_same(view: StudyView, engine: Engine, name: str) -> None:
     }
     assert view.held_out == {number: scores for number, scores in held_out.items() if scores}
     assert view.clearly_dominated == clearly_dominated(stored.trials)
-    assert view.standing.within_error == within_error(stored.trials)
+    assert view.standing.within_error == Standing(stored.trials, len(objectives)).within_error
     assert [trial.number for trial in view.standing.front] == [trial.number for trial in front_of(stored.trials)]
     expected = front_json(stored.trials, objectives, None, stored.scores)
     assert view.standing.hypervolume == pytest.approx(expected["hypervolume"])
