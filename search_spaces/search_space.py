@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.landmarks import Landmark, fill_coefficients, landmark_weights
-from search_spaces.merge_recipe import MergeRecipe, check_number_of_models, weighed_models
-from search_spaces.method_signatures import METHOD_SIGNATURES, MethodParameter, MethodSignature
+from search_spaces.merge_recipe import MergeRecipe, check_number_of_models, owners, weighed_models
+from search_spaces.method_signature import SHARED, MethodParameter, MethodSignature
+from search_spaces.method_signatures import METHOD_SIGNATURES
 from search_spaces.parameter_groups import group_parameters
 
 if TYPE_CHECKING:
@@ -33,9 +35,9 @@ class BoundsRule:
     expert: str | None = None
     filter: str | None = None
 
-    def applies(self, model: str, group: str) -> bool:
-        """Whether the rule speaks of this model and group."""
-        return self.expert in (None, model) and (self.filter is None or fnmatchcase(group, self.filter))
+    def applies(self, owner: str, group: str) -> bool:
+        """Whether the rule speaks of this model (or of what all models share) and group."""
+        return self.expert in (None, owner) and (self.filter is None or fnmatchcase(group, self.filter))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class SpaceOptions:
         granularity: see `group_parameters`.
         rules: bounds, from the general to the special.
         normalize: None takes the method's own default.
+        task_vectors: merge differences from the base, where the method has the choice.
         seed: of stochastic methods.
         dtype: of the merged tensors.
     """
@@ -55,6 +58,7 @@ class SpaceOptions:
     granularity: str = "layer"
     rules: tuple[BoundsRule, ...] = field(default_factory=tuple)
     normalize: bool | None = None
+    task_vectors: bool = True
     seed: int = 0
     dtype: str = "bfloat16"
 
@@ -62,7 +66,8 @@ class SpaceOptions:
 class SearchSpace:
     """Trial parameters on one side, merge recipes on the other.
 
-    A trial's parameter is named `model/group/parameter`, such as `medical/layer.3/weight`.
+    A trial's parameter is named `owner/group/parameter`, such as `medical/layer.3/weight`; what is given once
+    for all models is owned by `*`.
 
     Args:
         base: folder of the base model.
@@ -79,8 +84,6 @@ class SearchSpace:
     def __init__(
         self, base: str, experts: Mapping[str, str], tensor_names: Iterable[str], options: SpaceOptions
     ) -> None:
-        from optuna.distributions import FloatDistribution
-
         if options.method not in METHOD_SIGNATURES:
             raise SpecificationError(
                 f"`space.method` must be one of {', '.join(METHOD_SIGNATURES)}, but got '{options.method}'."
@@ -91,15 +94,17 @@ class SearchSpace:
         self.signature: MethodSignature = METHOD_SIGNATURES[options.method]
         check_number_of_models(self.signature, tuple(experts))
         self.models = weighed_models(self.signature, tuple(experts))
+        self.owners = owners(self.signature, tuple(experts))
         self.groups = group_parameters(tensor_names, options.granularity)
         self.normalize = bool(self.signature.normalize if options.normalize is None else options.normalize)
         self._check_rules()
         self._bounds = {key: self._bounds_of(*key) for key in self._keys()}
         self._distributions = {
-            _name(*key): FloatDistribution(low, high) for key, (low, high) in self._bounds.items() if low < high
+            _name(*key): _distribution(key[2], bounds) for key, bounds in self._bounds.items() if bounds[0] < bounds[1]
         }
+        self._check_corners()
         if not self._distributions:
-            raise SpecificationError("`space` must leave something to search, but every bound fixes its value.")
+            raise SpecificationError(self._nothing_to_search)
 
     @property
     def n_dims(self) -> int:
@@ -119,12 +124,12 @@ class SearchSpace:
         if params.keys() != self._distributions.keys():
             odd = sorted(params.keys() ^ self._distributions.keys())
             raise RecipeError(f"The trial's parameters must be those of the space, but differ in {', '.join(odd[:3])}.")
-        coefficients = fill_coefficients(self.models, self.groups, lambda model, group: {})
+        coefficients = fill_coefficients(self.owners, self.groups, lambda owner, group: {})
         for key, bounds in self._bounds.items():
-            model, group, parameter = key
-            value = params.get(_name(*key), bounds[0])
+            owner, group, parameter = key
+            value = float(params.get(_name(*key), bounds[0]))
             _check_within(key, value, bounds)
-            coefficients[model][group][parameter.name] = value
+            coefficients[owner][group][parameter.name] = value
         return self._recipe(coefficients)
 
     def encode(self, recipe: MergeRecipe) -> dict[str, float]:
@@ -139,10 +144,10 @@ class SearchSpace:
             raise RecipeError("The recipe differs from the space in its models, method, groups, seed or dtype.")
         params = {}
         for key, bounds in self._bounds.items():
-            model, group, parameter = key
-            value = recipe.coefficients[model][group][parameter.name]
+            owner, group, parameter = key
+            value = recipe.values(owner, group)[parameter.name]
             _check_within(key, value, bounds)
-            params[_name(*key)] = value
+            params[_name(*key)] = int(value) if parameter.is_whole else value
         return {name: params[name] for name in self._distributions}
 
     def landmarks(self) -> list[Landmark]:
@@ -156,15 +161,23 @@ class SearchSpace:
     def _landmark(self, weights: Mapping[str, float]) -> MergeRecipe:
         alone = tuple(weights.values()) == (1.0,)
 
-        def value(model: str, group: str) -> dict[str, float]:
-            found = {}
-            for parameter in self.signature.parameters:
-                # A model alone is itself at full density only; an average is one at any density.
-                full = 1.0 if alone else self._bounds[model, group, parameter][1]
-                found[parameter.name] = full if parameter.name == "density" else weights.get(model, 0.0)
-            return found
+        def value(owner: str, group: str) -> dict[str, float]:
+            return {
+                parameter.name: self._landmark_value((owner, group, parameter), weights.get(owner, 0.0), alone)
+                for parameter in self.signature.parameters_of(owner)
+            }
 
-        return self._recipe(fill_coefficients(self.models, self.groups, value))
+        return self._recipe(fill_coefficients(self.owners, self.groups, value))
+
+    def _landmark_value(self, key: tuple[str, str, MethodParameter], weight: float, alone: bool) -> float:
+        owner, _, parameter = key
+        low, high = self._bounds[key]
+        if parameter == self.signature.leading and owner != SHARED:
+            return weight
+        if parameter.name == "density":
+            # A model alone is itself at full density only; an average is one at any density.
+            return 1.0 if alone and weight else high
+        return low if low == high or parameter.default is None else parameter.default
 
     def _recipe(self, coefficients: Mapping[str, Mapping[str, Mapping[str, float]]]) -> MergeRecipe:
         return MergeRecipe(coefficients=coefficients, **self._fixed)
@@ -178,20 +191,21 @@ class SearchSpace:
             "experts": self.experts,
             "groups": self.groups,
             "normalize": self.normalize,
+            "task_vectors": self.options.task_vectors,
             "seed": self.options.seed,
             "dtype": self.options.dtype,
         }
 
     def _keys(self) -> Iterator[tuple[str, str, MethodParameter]]:
-        for model in self.models:
+        for owner in self.owners:
             for group in self.groups:
-                for parameter in self.signature.parameters:
-                    yield model, group, parameter
+                for parameter in self.signature.parameters_of(owner):
+                    yield owner, group, parameter
 
-    def _bounds_of(self, model: str, group: str, parameter: MethodParameter) -> Bounds:
-        bounds = (parameter.low, parameter.high)
+    def _bounds_of(self, owner: str, group: str, parameter: MethodParameter) -> Bounds:
+        bounds = parameter.usual_bounds
         for rule in self.options.rules:
-            if rule.applies(model, group):
+            if rule.applies(owner, group):
                 bounds = rule.bounds.get(parameter.name, bounds)
         return bounds
 
@@ -207,14 +221,21 @@ class SearchSpace:
                 )
             for name, bounds in rule.bounds.items():
                 self._check_bounds(name, bounds)
+                if rule.expert is not None and name in [each.name for each in self.signature.shared_parameters]:
+                    raise SpecificationError(
+                        f"`{name}` of '{self.signature.name}' is given once for all models, but `space.bounds` bounds "
+                        f"it for expert '{rule.expert}'. Leave the expert out."
+                    )
 
     def _check_bounds(self, name: str, bounds: Bounds) -> None:
         try:
             parameter = self.signature.parameter(name)
         except KeyError:
-            taken = ", ".join(p.name for p in self.signature.parameters)
+            taken = ", ".join(p.name for p in self.signature.all_parameters) or "no parameters"
             raise SpecificationError(f"'{self.signature.name}' takes {taken}, but the space bounds `{name}`.") from None
         low, high = bounds
+        if parameter.is_whole and not (low == int(low) and high == int(high)):
+            raise SpecificationError(f"`{name}` must have whole numbers as bounds, but got [{low:g}, {high:g}].")
         if low > high:
             raise SpecificationError(f"`{name}` must be [low, high] with low <= high, but got [{low:g}, {high:g}].")
         if not parameter.minimum <= low <= high <= parameter.maximum:
@@ -223,9 +244,39 @@ class SearchSpace:
                 f"but got [{low:g}, {high:g}]."
             )
 
+    def _check_corners(self) -> None:
+        """What cannot be together must be out of reach: the bounds' corners are the extremes."""
+        for owner in self.models:
+            for group in self.groups:
+                bounds = {p.name: self._bounds[owner, group, p] for p in self.signature.parameters}
+                for corner in product(*bounds.values()):
+                    conflict = self.signature.conflict(dict(zip(bounds, corner, strict=True)))
+                    if conflict:
+                        raise SpecificationError(f"{conflict} within the bounds of model '{owner}', group '{group}'.")
 
-def _name(model: str, group: str, parameter: MethodParameter) -> str:
-    return f"{model}/{group}/{parameter.name}"
+    @property
+    def _nothing_to_search(self) -> str:
+        if not self.signature.all_parameters:
+            return (
+                f"`space` must leave something to search, but '{self.signature.name}' takes no parameters: "
+                "there is one such merge. Use another method."
+            )
+        fixed = ", ".join(f"`{p.name}` in [{p.low:g}, {p.high:g}]" for p in self.signature.all_parameters)
+        return (
+            "`space` must leave something to search, but every bound fixes its value. "
+            f"Of '{self.signature.name}' one can search {fixed}."
+        )
+
+
+def _distribution(parameter: MethodParameter, bounds: Bounds) -> BaseDistribution:
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    low, high = bounds
+    return IntDistribution(int(low), int(high)) if parameter.is_whole else FloatDistribution(low, high)
+
+
+def _name(owner: str, group: str, parameter: MethodParameter) -> str:
+    return f"{owner}/{group}/{parameter.name}"
 
 
 def _check_within(key: tuple[str, str, MethodParameter], value: float, bounds: Bounds) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import PurePath
 from typing import Any
@@ -12,17 +12,19 @@ from typing import Any
 import yaml
 
 from search_spaces.errors import RecipeError
-from search_spaces.merge_recipe import BASE, MergeRecipe, weighed_models
+from search_spaces.merge_recipe import BASE, MergeRecipe, owners
 from search_spaces.mergekit_format.checked_values import as_mapping, as_number, as_sequence, as_switch
-from search_spaces.method_signatures import METHOD_SIGNATURES, MethodSignature
+from search_spaces.method_signature import SHARED, BaseRole, MethodParameter, MethodSignature, ParameterKind
+from search_spaces.method_signatures import METHOD_SIGNATURES
 from search_spaces.parameter_groups import group_parameters, is_embedding, layer_of
 
 _COARSE_TO_FINE = ("model", "layer", "module", "tensor")
 
 _KEYS = ("merge_method", "base_model", "models", "slices", "parameters", "dtype", "out_dtype", "name")
 _TOKENIZER_KEYS = ("tokenizer", "tokenizer_source", "chat_template")
-# What a model that a slice does not list adds to it.
-_ABSENT = {"weight": 0.0, "density": 1.0}
+# What mergekit takes and what changes no number: how masks are stored, and masks where there are none.
+_WITHOUT_EFFECT = ("int8_mask",)
+_MASKS = ("density", "rescale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +35,23 @@ class _Source:
     layers: tuple[int, int]
     settings: tuple[Mapping[str, Any], ...]
 
-    def value(self, parameter: str, tensor_name: str, default: float | None) -> float:
-        for level in self.settings:
-            if parameter in level:
-                found = _resolve(level[parameter], parameter, tensor_name, self._progress(tensor_name))
+    @property
+    def shared_settings(self) -> tuple[Mapping[str, Any], ...]:
+        """Where what is given once for all models is looked up."""
+        return self.settings[1:]
+
+    def value(self, parameter: MethodParameter, tensor_name: str, levels: tuple[Mapping[str, Any], ...]) -> float:
+        name = parameter.name
+        for level in levels:
+            if name in level:
+                found = _resolve(level[name], parameter, tensor_name, self._progress(tensor_name))
                 if found is not None:
                     return found
-        if default is None:
+        if parameter.default is None:
             raise RecipeError(
-                f"`{parameter}` must be given for model '{self.model}', but no setting covers '{tensor_name}'."
+                f"`{name}` must be given for model '{self.model}', but no setting covers '{tensor_name}'."
             )
-        return default
+        return parameter.default
 
     def _progress(self, tensor_name: str) -> float:
         layer, (start, end) = layer_of(tensor_name), self.layers
@@ -74,11 +82,10 @@ def from_mergekit(text: str, tensor_names: Iterable[str], granularity: str | Non
     _check_parameters(slices, signature)
     models = _models(config, slices, signature)
     values = {name: _tensor_values(name, slices, models, signature) for name in names}
-    recipe_models = {model: alias for alias, model in models.items()}
     for candidate in (granularity,) if granularity else _COARSE_TO_FINE:
         groups = group_parameters(names, candidate)
         if all(len({repr(values[name]) for name in members}) == 1 for members in groups.values()):
-            return _recipe(config, signature, recipe_models, groups, values)
+            return _recipe(config, signature, models, groups, values)
     raise RecipeError(
         f"The configuration's settings differ within groups of granularity '{granularity}'; take a finer one."
     )
@@ -151,33 +158,32 @@ def _layer_range(entry: Any) -> tuple[int, int]:
 
 
 def _check_parameters(slices: list[list[_Source]], signature: MethodSignature) -> None:
-    """Refuse what the method does not take; `t` and the shared parameters have no model of their own."""
-    own = tuple(parameter.name for parameter in signature.parameters)
+    """Refuse what the method does not take; what is given once has no place at a model."""
+    ignored = _MASKS if signature.name == "task_arithmetic" else ()
+    own = (*(parameter.name for parameter in signature.parameters), *ignored)
+    shared = tuple(parameter.name for parameter in signature.shared_parameters)
+    switches = (signature.normalize_key,) if signature.normalize is not None else ()
     for source in (source for sources in slices for source in sources):
-        *special, common = source.settings
-        as_mapping(special[0], "parameters", () if signature.n_models == 2 else own)
-        as_mapping(special[-1], "parameters", own)
-        as_mapping(common, "parameters", (*own, *_shared_parameters(signature)))
-
-
-def _shared_parameters(signature: MethodSignature) -> tuple[str, ...]:
-    if signature.normalize is None:
-        return ()
-    return ("normalize",) if signature.base_has_parameters else ("normalize", "lambda", "rescale", "int8_mask")
+        special, *of_slice, of_all = source.settings
+        as_mapping(special, "parameters", () if signature.merges_a_pair else own)
+        for level in of_slice:
+            as_mapping(level, "parameters", (*own, *shared, *_WITHOUT_EFFECT))
+        as_mapping(of_all, "parameters", (*own, *shared, *switches, *_WITHOUT_EFFECT))
 
 
 def _models(config: Mapping[str, Any], slices: list[list[_Source]], signature: MethodSignature) -> dict[str, str]:
-    """Path → name in the recipe, base first."""
+    """Name in the recipe → path, base first."""
     listed = list(dict.fromkeys(source.model for sources in slices for source in sources))
-    base = config.get("base_model")
-    if base is None and not signature.base_has_parameters:
+    given = config.get("base_model")
+    if given is None and signature.base in (BaseRole.ORIGIN, BaseRole.PARTNER):
         raise RecipeError(f"'{signature.name}' needs `base_model`, but the configuration names none.")
-    base = listed[0] if base is None else base
-    named = {base: BASE}
-    for path in (path for path in listed if path != base):
+    base = listed[0] if given is None else given
+    # Where no task vectors are taken, the base is merged like the others, or lends its tokenizer only.
+    is_expert = signature.base is BaseRole.ABSENT or (given is None and signature.base is BaseRole.OPTIONAL_ORIGIN)
+    named = {BASE: base}
+    for path in listed if is_expert else [path for path in listed if path != base]:
         stem = re.sub(r"[^A-Za-z0-9_.-]", "_", PurePath(path).name) or "expert"
-        taken = set(named.values())
-        named[path] = next(n for n in chain([stem], (f"{stem}_{i}" for i in count(2))) if n not in taken)
+        named[next(name for name in chain([stem], (f"{stem}_{i}" for i in count(2))) if name not in named)] = path
     _check_models(slices, named, signature)
     return named
 
@@ -187,7 +193,7 @@ def _check_models(slices: list[list[_Source]], named: Mapping[str, str], signatu
         models = [source.model for source in sources]
         if len(set(models)) < len(models):
             raise RecipeError(f"A model must be listed once in a slice, but got {', '.join(models)}.")
-        if signature.n_models == 2 and not (len(named) == 2 and set(models) == set(named)):
+        if signature.merges_a_pair and not (len(named) == 2 and set(models) == set(named.values())):
             raise RecipeError(
                 f"'{signature.name}' merges two models, `base_model` and one more, but got {', '.join(models)}."
             )
@@ -196,17 +202,22 @@ def _check_models(slices: list[list[_Source]], named: Mapping[str, str], signatu
 def _tensor_values(
     name: str, slices: list[list[_Source]], models: Mapping[str, str], signature: MethodSignature
 ) -> dict[str, dict[str, float]]:
-    """Model → parameter → value for one tensor."""
-    sources = {models[source.model]: source for source in _slice_of(name, slices)}
+    """Owner → parameter → value for one tensor."""
+    listed = _slice_of(name, slices)
+    sources = {source.model: source for source in listed}
     found = {}
-    for model in weighed_models(signature, tuple(alias for alias in models.values() if alias != BASE)):
-        found[model] = {
-            parameter.name: sources[model].value(parameter.name, name, 1.0 if parameter.name == "density" else None)
-            if model in sources
-            else _ABSENT[parameter.name]
-            for parameter in signature.parameters
+    for owner in owners(signature, tuple(alias for alias in models if alias != BASE)):
+        source = listed[0] if owner == SHARED else sources.get(models[owner])
+        found[owner] = {
+            parameter.name: _owned_value(owner, source, parameter, name) for parameter in signature.parameters_of(owner)
         }
     return found
+
+
+def _owned_value(owner: str, source: _Source | None, parameter: MethodParameter, name: str) -> float:
+    if source is None:  # a model that the slice does not list adds nothing to it
+        return 0.0 if parameter.default is None else parameter.default
+    return source.value(parameter, name, source.shared_settings if owner == SHARED else source.settings)
 
 
 def _slice_of(name: str, slices: list[list[_Source]]) -> list[_Source]:
@@ -216,21 +227,23 @@ def _slice_of(name: str, slices: list[list[_Source]]) -> list[_Source]:
     return next(sources for sources in slices if sources[0].layers[0] <= layer < sources[0].layers[1])
 
 
-def _resolve(setting: Any, parameter: str, tensor_name: str, progress: float) -> float | None:
+def _resolve(setting: Any, parameter: MethodParameter, tensor_name: str, progress: float) -> float | None:
     """The setting's number for one tensor; None where no filter matches."""
     entries = setting if isinstance(setting, list) else [setting]
     if not any(isinstance(entry, dict) for entry in entries):
         return _gradient(setting, parameter, progress)
     for entry in entries:
-        rule = as_mapping(entry, parameter, ("filter", "value"))
+        rule = as_mapping(entry, parameter.name, ("filter", "value"))
         text = rule.get("filter")
         if text in (None, "*") or str(text) in tensor_name:
             return _gradient(rule.get("value"), parameter, progress)
     return None
 
 
-def _gradient(value: Any, parameter: str, progress: float) -> float | None:
-    knots = [as_number(knot, parameter) for knot in (value if isinstance(value, list) else [value])]
+def _gradient(value: Any, parameter: MethodParameter, progress: float) -> float | None:
+    if parameter.kind is ParameterKind.SWITCH and not isinstance(value, list):
+        return float(as_switch({parameter.name: value}, parameter.name, default=False))
+    knots = [as_number(knot, parameter.name) for knot in (value if isinstance(value, list) else [value])]
     if not knots:
         return None
     place = progress * (len(knots) - 1)
@@ -247,34 +260,14 @@ def _recipe(
     values: Mapping[str, Mapping[str, Mapping[str, float]]],
 ) -> MergeRecipe:
     settings = as_mapping(config.get("parameters"), "parameters")
-    _check_rescale(settings, signature)
     weighed = next(iter(values.values()))
-    recipe = MergeRecipe(
+    return MergeRecipe(
         method=signature.name,
         base=models[BASE],
         experts={alias: path for alias, path in models.items() if alias != BASE},
         groups=groups,
         coefficients={m: {g: dict(values[members[0]][m]) for g, members in groups.items()} for m in weighed},
-        normalize=as_switch(settings, "normalize", bool(signature.normalize)),
+        normalize=as_switch(settings, signature.normalize_key, bool(signature.normalize)),
+        task_vectors=signature.base is not BaseRole.OPTIONAL_ORIGIN or config.get("base_model") is not None,
         dtype=str(config.get("out_dtype") or config.get("dtype") or "bfloat16"),
     )
-    scale = as_number(settings.get("lambda", 1.0), "lambda")
-    return recipe if scale == 1.0 else _scaled(recipe, scale)
-
-
-def _check_rescale(settings: Mapping[str, Any], signature: MethodSignature) -> None:
-    """DARE rescales what it keeps, the others do not; mergekit lets one choose."""
-    if as_switch(settings, "rescale", signature.stochastic) != signature.stochastic:
-        raise RecipeError(
-            f"`rescale` must be {str(signature.stochastic).lower()} for '{signature.name}'; leave it out."
-        )
-
-
-def _scaled(recipe: MergeRecipe, scale: float) -> MergeRecipe:
-    if recipe.normalize:
-        raise RecipeError(f"`lambda: {scale:g}` cannot be expressed where weights are normalised; set it to 1.")
-    scaled = {
-        model: {g: {**values, "weight": values["weight"] * scale} for g, values in by_group.items()}
-        for model, by_group in recipe.coefficients.items()
-    }
-    return replace(recipe, coefficients=scaled)

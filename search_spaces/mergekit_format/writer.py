@@ -8,49 +8,66 @@ from typing import Any
 import yaml
 
 from search_spaces.merge_recipe import MergeRecipe
+from search_spaces.method_signature import SHARED, MethodParameter, ParameterKind
 
 
 def to_mergekit(recipe: MergeRecipe) -> str:
     """The recipe as a YAML document that `mergekit-yaml` runs to the same weights.
 
-    Not so below density 1 in DARE: its masks are random, and mergekit rescales what they keep to the
-    task vector's L1 norm, which is 1 / density only on average.
+    Not so for random masks (DARE, DELLA): mergekit draws its own, of the same distribution.
     """
-    filters = _substrings(recipe.groups)
-    config: dict[str, Any] = {"merge_method": recipe.method}
-    if recipe.signature.n_models == 2:
-        config |= _pair(recipe, filters)
-    else:
-        config["models"] = [
-            {"model": recipe.folders[model], "parameters": _settings(recipe, model, filters)}
-            for model in recipe.weighed_models
-        ]
-    if recipe.signature.n_models != 2 and not recipe.signature.base_has_parameters:
-        config["base_model"] = recipe.base
-    if recipe.signature.normalize is not None:
-        config["parameters"] = {"normalize": recipe.normalize}
+    config: dict[str, Any] = {"merge_method": recipe.method, **_models(recipe)}
+    shared = _shared_settings(recipe)
+    if shared:
+        config["parameters"] = shared
     # Both computed in float32 and rounded once, as here.
     return str(yaml.safe_dump({**config, "dtype": "float32", "out_dtype": recipe.dtype}, sort_keys=False))
 
 
-def _pair(recipe: MergeRecipe, filters: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    first, second = list(recipe.folders.values())[-2:]
+def _models(recipe: MergeRecipe) -> dict[str, Any]:
+    """`models`, and `base_model` where the method has one."""
+    if recipe.signature.merges_a_pair:
+        first, second = list(recipe.folders.values())[-2:]
+        return {"models": [{"model": first}, {"model": second}], "base_model": first}
+    weighed = recipe.weighed_models or tuple(recipe.experts)
+    models = [{"model": recipe.folders[model], **_own_settings(recipe, model)} for model in weighed]
+    counts_from_base = recipe.signature.merges_task_vectors(recipe.task_vectors)
+    return {"models": models} | ({"base_model": recipe.base} if counts_from_base else {})
+
+
+def _own_settings(recipe: MergeRecipe, model: str) -> dict[str, Any]:
+    settings = _settings(recipe, model, recipe.signature.parameters)
+    return {"parameters": settings} if settings else {}
+
+
+def _shared_settings(recipe: MergeRecipe) -> dict[str, Any]:
+    """What is given once: the normalisation, what differs from mergekit's defaults, and the numbers of a pair."""
+    signature = recipe.signature
+    found: dict[str, Any] = {}
+    if signature.normalize is not None:
+        found[signature.normalize_key] = recipe.normalize
+    if signature.merges_a_pair and signature.parameters:
+        found |= _settings(recipe, recipe.weighed_models[0], signature.parameters)
+    told = tuple(p for p in signature.shared_parameters if any(v != p.default for v in _values(recipe, SHARED, p)))
+    return found | _settings(recipe, SHARED, told)
+
+
+def _settings(recipe: MergeRecipe, owner: str, parameters: tuple[MethodParameter, ...]) -> dict[str, Any]:
+    filters = _substrings(recipe.groups)
     return {
-        "models": [{"model": first}, {"model": second}],
-        "base_model": first,
-        "parameters": _settings(recipe, recipe.weighed_models[0], filters),
+        parameter.name: _setting(dict(zip(recipe.groups, _values(recipe, owner, parameter), strict=True)), filters)
+        for parameter in parameters
     }
 
 
-def _settings(recipe: MergeRecipe, model: str, filters: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    by_group = recipe.coefficients[model]
-    return {
-        parameter.name: _setting({group: by_group[group][parameter.name] for group in recipe.groups}, filters)
-        for parameter in recipe.signature.parameters
-    }
+def _values(recipe: MergeRecipe, owner: str, parameter: MethodParameter) -> list[Any]:
+    """One value per group, as YAML shall show it."""
+    kinds: dict[ParameterKind, type] = {ParameterKind.SWITCH: bool, ParameterKind.INTEGER: int}
+    kind = kinds.get(parameter.kind, float)
+    return [kind(recipe.values(owner, group)[parameter.name]) for group in recipe.groups]
 
 
-def _setting(values: Mapping[str, float], filters: Mapping[str, tuple[str, ...]]) -> Any:
+def _setting(values: Mapping[str, Any], filters: Mapping[str, tuple[str, ...]]) -> Any:
     if len(set(values.values())) == 1:
         return next(iter(values.values()))
     rules = [(text, values[group]) for group, texts in filters.items() for text in texts]

@@ -118,10 +118,10 @@ class MeasureScore(Answer):
 class Coefficients(Answer):
     """A trial's recipe as a table: every parameter of every model and group, fixed ones included."""
 
-    models: tuple[str, ...]
+    models: tuple[str, ...] = Field(description="Those with parameters; `*` stands for what all models share.")
     groups: tuple[str, ...]
-    values: dict[str, tuple[tuple[float, ...], ...]] = Field(
-        description="Parameter (`weight`, `density`, `t`) → `n_models x n_groups`."
+    values: dict[str, tuple[tuple[float | None, ...], ...]] = Field(
+        description="Parameter (`weight`, `density`, `t`, …) → `n_models x n_groups`; null where a row has no such number."
     )
 
 

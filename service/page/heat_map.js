@@ -6,6 +6,8 @@ import { shown } from "./numbers.js";
 // Numbers are written into the cells as long as they have room.
 const MAX_WRITTEN = 16;
 const MAX_WHOLE_NAMES = 8;
+// The row of what is given once for all models.
+const SHARED = "*";
 
 /** Shows a trial's `coefficients`; the parameter is chosen where there are several. */
 export class HeatMap {
@@ -30,7 +32,10 @@ export class HeatMap {
 
   update(coefficients) {
     this.#coefficients = coefficients;
-    const names = Object.keys(coefficients.values);
+    // Of what all models share, only what differs somewhere is worth a table.
+    const all = Object.keys(coefficients.values);
+    const worth = all.filter((name) => isWorthShowing(coefficients, name));
+    const names = worth.length ? worth : all;
     const before = this.choice.value;
     this.choice.replaceChildren(...names.map((name) => element("option", { value: name }, name)));
     this.choice.value = names.includes(before) ? before : names[0];
@@ -39,15 +44,17 @@ export class HeatMap {
   }
 
   #draw() {
-    const { models, groups, values } = this.#coefficients;
-    const rows = values[this.choice.value];
+    const { groups, values } = this.#coefficients;
+    const all = values[this.choice.value];
+    const models = this.#coefficients.models.filter((_, m) => all[m].every((value) => value !== null));
+    const rows = all.filter((row) => row.every((value) => value !== null));
     const range = rangeOf(rows);
     const labels = shortened(groups);
     const table = element("table", { className: groups.length > MAX_WRITTEN ? "heat dense" : "heat" },
       element("caption", { className: "visually-hidden" }, `${this.choice.value} by model and parameter group`),
       element("thead", {}, element("tr", {}, element("td"), groups.map((group, g) => heading(group, labels[g])))),
       element("tbody", {}, models.map((model, m) => element("tr", {},
-        element("th", { scope: "row" }, model),
+        element("th", { scope: "row" }, model === SHARED ? "all models" : model),
         rows[m].map((value, g) => cell(value, range, { model, group: groups[g] })),
       ))),
     );
@@ -60,6 +67,11 @@ export class HeatMap {
     const { model, group, value } = target.dataset ?? {};
     if (value) this.readout.textContent = `${model} · ${group} · ${this.choice.value} ${value}`;
   }
+}
+
+function isWorthShowing({ models, values }, name) {
+  const shared = values[name][models.indexOf(SHARED)]?.filter((value) => value !== null) ?? [];
+  return !shared.length || new Set(shared).size > 1;
 }
 
 function heading(group, label) {

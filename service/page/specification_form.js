@@ -4,9 +4,6 @@ import { element } from "./elements.js";
 import { Field, numberInput, selectInput, suggestedInput, suggestions } from "./form_fields.js";
 import { expertRows, measureRows } from "./form_rows.js";
 
-// Bounds of the methods' parameters.
-const PARAMETERS = ["weight", "density", "t"];
-
 /** All fields; `box` holds them. */
 export class SpecificationForm {
   #rest = {};
@@ -32,7 +29,8 @@ export class SpecificationForm {
     this.granularity = new Field("Granularity", "space.granularity", {
       control: suggestedInput("granularities"), hint: "model, blocks:N, layer, module or tensor.",
     });
-    this.bounds = Object.fromEntries(PARAMETERS.map((name) => [name, boundFields(name)]));
+    const parameters = new Set(choices.methods.flatMap((one) => Object.keys(one.parameters)));
+    this.bounds = Object.fromEntries([...parameters].map((name) => [name, boundFields(name)]));
     this.sampler = new Field("Sampler", "search.sampler", { control: selectInput(choices.samplers) });
     this.evaluations = new Field("Evaluations", "search.evaluations", { control: numberInput({ min: "1" }), isNarrow: true });
     this.seed = new Field("Seed", "search.seed", { control: numberInput({ min: "0" }), isNarrow: true });
@@ -74,7 +72,7 @@ export class SpecificationForm {
     this.experts.fill(Object.entries(models.experts ?? {}));
     this.method.value = space.method ?? "task_arithmetic";
     this.granularity.value = space.granularity ?? "layer";
-    for (const name of PARAMETERS) this.bounds[name].fill(space[name]);
+    for (const [name, fields] of Object.entries(this.bounds)) fields.fill(space[name]);
     this.objectives.fill(Object.entries(specification.objectives ?? {}));
     this.report.fill(Object.entries(specification.report ?? {}));
     this.sampler.value = search.sampler ?? "auto";
@@ -88,7 +86,7 @@ export class SpecificationForm {
   read() {
     const rest = structuredClone(this.#rest);
     const shown = this.#shownParameters();
-    const bounds = Object.fromEntries(PARAMETERS.map((name) => [name, shown.includes(name) ? this.bounds[name].read() : undefined]));
+    const bounds = Object.fromEntries(shown.map((name) => [name, this.bounds[name].read()]));
     const report = named(this.report, measure);
     return pruned({
       ...rest,
@@ -111,7 +109,7 @@ export class SpecificationForm {
   #showBounds() {
     const method = this.choices.methods.find((one) => one.name === this.method.value);
     const shown = this.#shownParameters();
-    for (const name of PARAMETERS) this.bounds[name].show(shown.includes(name), method?.parameters[name]);
+    for (const [name, fields] of Object.entries(this.bounds)) fields.show(shown.includes(name), method?.parameters[name]);
   }
 }
 
@@ -131,7 +129,9 @@ function boundFields(name) {
   return {
     low, high, box,
     fill: (bounds) => {
-      [low.value, high.value] = Array.isArray(bounds) ? bounds : [bounds, bounds];
+      // A switch that is fixed is true or false.
+      const fixed = typeof bounds === "boolean" ? Number(bounds) : bounds;
+      [low.value, high.value] = Array.isArray(bounds) ? bounds : [fixed, fixed];
     },
     read: () => {
       if (low.number === undefined && high.number === undefined) return undefined;

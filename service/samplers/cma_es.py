@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -99,13 +99,14 @@ class ScalarisedCmaSampler(BaseSampler):
 
 
 class _Box:
-    """The search space scaled to the unit cube."""
+    """The search space scaled to the unit cube; whole numbers are rounded on the way back."""
 
     def __init__(self, search_space: dict[str, BaseDistribution]) -> None:
         self._names = list(search_space)
-        floats = [d for d in search_space.values() if isinstance(d, FloatDistribution)]
-        self._low = np.array([d.low for d in floats])
-        self._width = np.array([d.high for d in floats]) - self._low
+        numbers = [d for d in search_space.values() if isinstance(d, FloatDistribution | IntDistribution)]
+        self._is_whole = [isinstance(d, IntDistribution) for d in numbers]
+        self._low = np.array([d.low for d in numbers], dtype=np.float64)
+        self._width = np.array([d.high for d in numbers]) - self._low
 
     @property
     def n_dims(self) -> int:
@@ -118,4 +119,5 @@ class _Box:
 
     def params(self, point: NDArray[np.float64]) -> dict[str, float]:
         values = np.clip(self._low + point * self._width, self._low, self._low + self._width)
-        return dict(zip(self._names, map(float, values), strict=True))
+        whole = zip(self._names, map(float, values), self._is_whole, strict=True)
+        return {name: round(value) if is_whole else value for name, value, is_whole in whole}

@@ -120,7 +120,8 @@ class PreparedSearch:
         specification = self.specification.model_dump(mode="json")
         # By content: a folder may be moved, and a set renamed.
         fixed: dict[str, Any] = {f"models.{name}": fingerprint(header) for name, header in self.headers.items()}
-        fixed["space"] = specification["space"]
+        # Without what is left out, so that a parameter that is new to the specification changes no study.
+        fixed["space"] = self.specification.space.model_dump(mode="json", exclude_none=True)
         fixed["search.seed"] = specification["search"]["seed"]
         fixed["workers.dtype"] = self.space.options.dtype
         for name in self.objectives:
@@ -263,6 +264,7 @@ def _space_options(specification: Specification, base: CheckpointHeader) -> Spac
         granularity=space.granularity,
         rules=bounds_rules(space),
         normalize=space.normalize,
+        task_vectors=space.task_vectors,
         seed=specification.search.seed,
         dtype=_dtype(specification, base),
     )
@@ -270,17 +272,8 @@ def _space_options(specification: Specification, base: CheckpointHeader) -> Spac
 
 def bounds_rules(space: SpaceSection) -> tuple[BoundsRule, ...]:
     """The bounds of a specification, from the general to the special."""
-    rules = [BoundsRule(_bounds(rule), rule.expert, rule.filter) for rule in space.bounds]
-    return (BoundsRule(_bounds(space)), *rules)
-
-
-def _bounds(section: Any) -> dict[str, tuple[float, float]]:
-    given = {name: getattr(section, name) for name in ("weight", "density", "t")}
-    return {
-        name: (value, value) if isinstance(value, float | int) else value
-        for name, value in given.items()
-        if value is not None
-    }
+    rules = [BoundsRule(rule.bounds_given, rule.expert, rule.filter) for rule in space.bounds]
+    return (BoundsRule(space.bounds_given), *rules)
 
 
 def _dtype(specification: Specification, base: CheckpointHeader) -> str:

@@ -18,8 +18,8 @@ from search_spaces.errors import SpecificationError
 from service.specification.document import read_document
 from service.specification.schema import Specification
 
-# What pydantic appends to a location: the two that bounds may be, and that a key itself is wrong.
-_PAIR, _NUMBER, _KEY = "tuple[float, float]", "float", "[key]"
+# What pydantic appends to a location: the three that bounds may be, and that a key itself is wrong.
+_PAIR, _NUMBER, _SWITCH, _KEY = "tuple[float, float]", "float", "bool", "[key]"
 # What it appends where a value may be one of several kinds.
 _UNION = re.compile(r"constrained-str|dict\[.*\]|tuple\[constrained-str.*\]")
 # Of the mistakes of one specification.
@@ -171,7 +171,8 @@ def _told(error: ValidationError) -> Iterator[str]:
     told = set()
     for entry in error.errors(include_url=False):
         path, kind = _place(entry["loc"], entry["type"])
-        if _PAIR not in entry["loc"] and path not in told:
+        is_switch = entry["loc"][-1:] == (_SWITCH,) and entry["type"] == "bool_type"
+        if _PAIR not in entry["loc"] and not is_switch and path not in told:
             told.add(path)
             yield _line(path, kind, entry["msg"], entry["input"])
 
@@ -219,7 +220,7 @@ def _unknown_key(path: str) -> str:
 def _keys_at(model: type[BaseModel], parents: list[str]) -> list[str]:
     """The keys that a section knows; passes through names and list positions."""
     if not parents:
-        return sorted(model.model_fields)
+        return sorted(field.alias or name for name, field in model.model_fields.items())
     field = model.model_fields.get(parents[0])
     section = _section_in(field.annotation) if field else None
     if section is None:

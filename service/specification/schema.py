@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from search_spaces.merge_recipe import BASE
 from service.specification.section import Name, Section, Text
@@ -15,8 +15,8 @@ _MAX_ENTRIES, _MAX_RULES, _MAX_WORKERS, _MAX_EVALUATIONS = 100, 1000, 10_000, 1_
 # Of what databases and generators of random numbers take.
 _MAX_SEED = 2**63 - 1
 
-# A pair of bounds, or one number that fixes the value.
-Bounds = tuple[float, float] | float
+# A pair of bounds, or one number (for a switch, true or false) that fixes the value.
+Bounds = tuple[float, float] | float | bool
 
 
 class ModelsSection(Section):
@@ -33,25 +33,53 @@ class ModelsSection(Section):
         return experts
 
 
-class BoundsSection(Section):
+class ParameterBounds(Section):
+    """Bounds by parameter: all that some merge method takes. Which ones a method takes, its signature says."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    weight: Bounds | None = None
+    density: Bounds | None = None
+    gamma: Bounds | None = None
+    epsilon: Bounds | None = None
+    t: Bounds | None = None
+    scale: Bounds | None = None
+    lambda_: Bounds | None = Field(default=None, alias="lambda")
+    rescale: Bounds | None = None
+    filter_wise: Bounds | None = None
+    nuslerp_flatten: Bounds | None = None
+    nuslerp_row_wise: Bounds | None = None
+    max_iter: Bounds | None = None
+    tol: Bounds | None = None
+    select_topk: Bounds | None = None
+    r: Bounds | None = None
+    alpha: Bounds | None = None
+
+    @property
+    def bounds_given(self) -> dict[str, tuple[float, float]]:
+        """Parameter → (low, high), of those that are given."""
+        given = {field.alias or name: getattr(self, name) for name, field in ParameterBounds.model_fields.items()}
+        return {
+            name: (float(value[0]), float(value[1])) if isinstance(value, tuple) else (float(value), float(value))
+            for name, value in given.items()
+            if value is not None
+        }
+
+
+class BoundsSection(ParameterBounds):
     """Bounds for one expert, for the groups that a pattern matches, or for both."""
 
     expert: Name | None = None
     filter: Text | None = None
-    weight: Bounds | None = None
-    density: Bounds | None = None
-    t: Bounds | None = None
 
 
-class SpaceSection(Section):
+class SpaceSection(ParameterBounds):
     """What is searched: the method, how finely, and between which bounds."""
 
     method: Text = "task_arithmetic"
     granularity: Text = "layer"
-    weight: Bounds | None = None
-    density: Bounds | None = None
-    t: Bounds | None = None
     normalize: bool | None = None
+    task_vectors: bool = True
     bounds: tuple[BoundsSection, ...] = Field(default=(), max_length=_MAX_RULES)
 
 

@@ -8,8 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from search_spaces.errors import UserError
-from search_spaces.merge_recipe import weighed_models
-from search_spaces.method_signatures import METHOD_SIGNATURES, MethodParameter, MethodSignature
+from search_spaces.merge_recipe import owners
+from search_spaces.method_signature import MethodParameter, MethodSignature
+from search_spaces.method_signatures import METHOD_SIGNATURES
 from search_spaces.parameter_groups import group_parameters
 from service.search.preparation import bounds_rules
 from service.specification import Specification
@@ -31,7 +32,7 @@ class CoefficientTable:
         specification = Specification.model_validate_json(json.dumps(dict(view.specification)))
         space = specification.space
         self._signature: MethodSignature = METHOD_SIGNATURES[space.method]
-        self._models = weighed_models(self._signature, tuple(specification.models.experts))
+        self._owners = owners(self._signature, tuple(specification.models.experts))
         self._rules = bounds_rules(space)
         try:
             self._groups = _groups(view.line, specification.models.base, space.granularity)
@@ -43,19 +44,21 @@ class CoefficientTable:
         groups = self._groups or _groups_named(params)
         values = {
             parameter.name: [
-                [self._value(params, model, group, parameter) for group in groups] for model in self._models
+                [self._value(params, owner, group, parameter) for group in groups] for owner in self._owners
             ]
-            for parameter in self._signature.parameters
+            for parameter in self._signature.all_parameters
         }
-        return {"models": list(self._models), "groups": list(groups), "values": values}
+        return {"models": list(self._owners), "groups": list(groups), "values": values}
 
-    def _value(self, params: Mapping[str, float], model: str, group: str, parameter: MethodParameter) -> float:
+    def _value(self, params: Mapping[str, float], owner: str, group: str, parameter: MethodParameter) -> float | None:
         """What was tried, or the one value that the space leaves: the last rule decides, as in `SearchSpace`."""
-        low = parameter.low
+        if parameter not in self._signature.parameters_of(owner):
+            return None
+        low = parameter.usual_bounds[0]
         for rule in self._rules:
-            if rule.applies(model, group):
+            if rule.applies(owner, group):
                 low = rule.bounds.get(parameter.name, (low, low))[0]
-        return params.get(f"{model}/{group}/{parameter.name}", low)
+        return float(params.get(f"{owner}/{group}/{parameter.name}", low))
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from search_spaces import SearchSpace, SpaceOptions
+from search_spaces import METHOD_SIGNATURES, SearchSpace, SpaceOptions
 
 LAYER = (
     "input_layernorm",
@@ -29,15 +29,17 @@ def tensor_names() -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def make_space(tensor_names: tuple[str, ...]) -> Callable[..., SearchSpace]:
-    """`make_space(method, granularity, n_experts=2, names=..., **options)`."""
+    """`make_space(method, granularity, n_experts, names=..., **options)`; two experts, or as many as the method takes."""
 
     def make(
         method: str = "task_arithmetic",
         granularity: str = "layer",
-        n_experts: int = 2,
+        n_experts: int | None = None,
         names: tuple[str, ...] = tensor_names,
         **options: Any,
     ) -> SearchSpace:
+        signature = METHOD_SIGNATURES[method] if method in METHOD_SIGNATURES else METHOD_SIGNATURES["linear"]
+        n_experts = n_experts or min(2, signature.max_experts or 2)
         experts = {name: f"/models/{name}" for name in ("medical", "chat", "code")[:n_experts]}
         return SearchSpace("/models/start", experts, names, SpaceOptions(method, granularity, **options))
 

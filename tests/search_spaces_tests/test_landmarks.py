@@ -10,14 +10,18 @@ import pytest
 from search_spaces import METHOD_SIGNATURES, BoundsRule, MergeRecipe, SearchSpace
 from search_spaces.errors import RecipeError
 from search_spaces.landmarks import landmark_weights
+from search_spaces.method_signature import BaseRole
 
-METHODS = pytest.mark.parametrize("method", METHOD_SIGNATURES)
+METHODS = pytest.mark.parametrize("method", [name for name, each in METHOD_SIGNATURES.items() if each.all_parameters])
+# Whose leading parameter says how much of each model is merged.
+WEIGHED = {n for n, s in METHOD_SIGNATURES.items() if s.leading is not None and n != "nearswap"}
 N_EXPERTS = pytest.mark.parametrize("n_experts", [1, 2, 3])
 MakeSpace = Callable[..., SearchSpace]
 
 
 def experts_for(method: str, n_experts: int) -> int:
-    return min(n_experts, METHOD_SIGNATURES[method].n_models or n_experts)
+    signature = METHOD_SIGNATURES[method]
+    return max(signature.min_experts, min(n_experts, signature.max_experts or n_experts))
 
 
 def recipes(space: SearchSpace) -> dict[str, MergeRecipe]:
@@ -41,26 +45,47 @@ def test_landmarks_are_distinct(method: str, n_experts: int, make_space: MakeSpa
 def test_landmarks_lie_within_the_default_bounds(method: str, n_experts: int, make_space: MakeSpace) -> None:
     space = make_space(method, n_experts=experts_for(method, n_experts))
     for landmark in space.landmarks():
+        # A model alone is itself at density 1, which DELLA's probabilities leave no room for.
+        if method.startswith("della") and landmark.name in space.experts:
+            continue
         assert space.decode(space.encode(landmark.recipe)) == landmark.recipe
 
 
-@METHODS
+@pytest.mark.parametrize("method", sorted(WEIGHED))
 @N_EXPERTS
 def test_every_mergeable_model_alone_is_a_landmark(method: str, n_experts: int, make_space: MakeSpace) -> None:
     space = make_space(method, n_experts=experts_for(method, n_experts))
-    pair = METHOD_SIGNATURES[method].n_models == 2
-    alone = list(space.experts) if pair and len(space.experts) == 2 else ["base", *space.experts]
+    signature = METHOD_SIGNATURES[method]
+    pair = signature.merges_a_pair and len(space.experts) == 2
+    has_base = signature.base not in (BaseRole.ABSENT, BaseRole.OPTIONAL_ORIGIN) and not pair
+    alone = ["base", *space.experts] if has_base else list(space.experts)
     assert [landmark.name for landmark in space.landmarks()][: len(alone)] == alone
 
 
-@METHODS
+@pytest.mark.parametrize("method", sorted(WEIGHED))
 def test_a_model_alone_has_weight_one_at_full_density(method: str, make_space: MakeSpace) -> None:
-    recipe = recipes(make_space(method))["chat"]
+    space = make_space(method)
+    name = list(space.experts)[-1]
+    recipe = recipes(space)[name]
     for parameter in METHOD_SIGNATURES[method].parameters:
-        assert values(recipe, "chat", parameter.name) == {1.0}
+        if parameter.name in ("weight", "t", "scale", "density"):
+            assert values(recipe, name, parameter.name) == {1.0}
 
 
-@METHODS
+@pytest.mark.parametrize("method", sorted(METHOD_SIGNATURES.keys() - WEIGHED - {"arcee_fusion", "nearswap"}))
+def test_what_weighs_no_model_has_its_defaults_as_a_landmark(method: str, make_space: MakeSpace) -> None:
+    (recipe,) = recipes(make_space(method)).values()
+    for parameter in METHOD_SIGNATURES[method].shared_parameters:
+        assert values(recipe, "*", parameter.name) == {parameter.default}
+
+
+def test_nearswap_at_zero_is_its_first_model(make_space: MakeSpace) -> None:
+    assert {name: values(recipe, "chat", "t") for name, recipe in recipes(make_space("nearswap")).items()} == {
+        "medical": {0.0}
+    }
+
+
+@pytest.mark.parametrize("method", sorted(WEIGHED))
 def test_landmarks_outside_narrow_bounds_name_the_parameter(method: str, make_space: MakeSpace) -> None:
     parameter = METHOD_SIGNATURES[method].parameters[0].name
     space = make_space(method, rules=(BoundsRule({parameter: (0.61, 0.62)}),))

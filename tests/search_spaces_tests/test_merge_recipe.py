@@ -12,9 +12,9 @@ import pytest
 
 from search_spaces import METHOD_SIGNATURES, MergeRecipe, SearchSpace
 from search_spaces.errors import RecipeError
-from search_spaces.merge_recipe import BASE, weighed_models
+from search_spaces.merge_recipe import BASE, owners, weighed_models
 
-METHODS = pytest.mark.parametrize("method", METHOD_SIGNATURES)
+METHODS = pytest.mark.parametrize("method", [name for name, each in METHOD_SIGNATURES.items() if each.all_parameters])
 GROUPS = {"low": ("a", "b"), "high": ("c",)}
 MakeSpace = Callable[..., SearchSpace]
 
@@ -66,9 +66,10 @@ def test_folders_have_the_base_first() -> None:
 
 
 @METHODS
-def test_weighed_models_are_those_with_coefficients(method: str, make_space: MakeSpace) -> None:
+def test_owners_are_those_with_coefficients(method: str, make_space: MakeSpace) -> None:
     found = make_space(method).landmarks()[0].recipe
-    assert tuple(found.coefficients) == found.weighed_models
+    assert tuple(found.coefficients) == owners(found.signature, tuple(found.experts))
+    assert [owner for owner in found.coefficients if owner != "*"] == list(found.weighed_models)
     assert (BASE in found.weighed_models) == METHOD_SIGNATURES[method].base_has_parameters
 
 
@@ -109,9 +110,45 @@ def test_missing_coefficient_is_refused(coefficients: dict[str, Any]) -> None:
 
 
 def test_missing_parameter_is_refused() -> None:
-    coefficients = {"medical": {group: {"weight": 1.0} for group in GROUPS}}
-    with pytest.raises(RecipeError, match="lacks `density` of model 'medical' for group 'low'"):
+    coefficients = {"medical": {group: {"density": 1.0} for group in GROUPS}}
+    with pytest.raises(RecipeError, match="lacks `weight` of model 'medical' for group 'low'"):
         recipe(method="ties", coefficients=coefficients)
+
+
+def test_what_has_a_default_may_be_left_out() -> None:
+    coefficients = {"medical": {group: {"weight": 1.0} for group in GROUPS}}
+    found = recipe(method="breadcrumbs", coefficients=coefficients)
+    assert found.values("medical", "low") == {"weight": 1.0, "density": 1.0, "gamma": 0.01}
+    assert found.values("*", "low") == {"lambda": 1.0, "rescale": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("method", "n_experts", "message"),
+    [
+        ("nuslerp", 1, r"'nuslerp' merges exactly 2 experts, but got 1 expert: a. Use another method, or more experts"),
+        ("nuslerp", 3, r"'nuslerp' merges exactly 2 experts, but got 3 experts: a, b, c.*or fewer experts"),
+        ("model_stock", 1, r"'model_stock' merges at least 2 experts, but got 1 expert: a"),
+        ("passthrough", 2, r"'passthrough' merges exactly 1 expert, but got 2 experts: a, b"),
+        ("arcee_fusion", 3, r"'arcee_fusion' merges two models.*got 3 experts: a, b, c"),
+    ],
+)
+def test_wrong_number_of_experts_is_refused(method: str, n_experts: int, message: str) -> None:
+    experts = {name: f"/models/{name}" for name in ("a", "b", "c")[:n_experts]}
+    with pytest.raises(RecipeError, match=message):
+        recipe(method=method, experts=experts)
+
+
+def test_a_switch_is_on_or_off() -> None:
+    experts = {name: f"/models/{name}" for name in ("a", "b")}
+    coefficients = {"*": {group: {"filter_wise": 0.5} for group in GROUPS}}
+    with pytest.raises(RecipeError, match="`filter_wise` of 'model_stock' must be a whole number, but got 0.5 for all"):
+        recipe(method="model_stock", experts=experts, coefficients=coefficients)
+
+
+def test_probabilities_beyond_certainty_are_refused() -> None:
+    values = {"weight": 1.0, "density": 0.9, "epsilon": 0.15}
+    with pytest.raises(RecipeError, match=r"must lie between 0 and 1 .* but got 0.9 and 0.15 for model 'medical'"):
+        recipe(method="della", coefficients={"medical": dict.fromkeys(GROUPS, values)})
 
 
 def test_base_needs_coefficients_where_it_is_weighed() -> None:

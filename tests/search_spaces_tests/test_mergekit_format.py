@@ -13,13 +13,15 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from search_spaces import METHOD_SIGNATURES, MergeRecipe, SearchSpace, from_mergekit, to_mergekit
 from search_spaces.errors import RecipeError
-from search_spaces.merge_recipe import BASE
+from search_spaces.merge_recipe import BASE, owners
+from search_spaces.method_signature import BaseRole
 from search_spaces.parameter_groups import tensor_to_group
 
-METHODS = pytest.mark.parametrize("method", METHOD_SIGNATURES)
+METHODS = pytest.mark.parametrize("method", [name for name, each in METHOD_SIGNATURES.items() if each.all_parameters])
 GRANULARITIES = pytest.mark.parametrize("granularity", ["model", "blocks:3", "layer", "module", "tensor"])
 MakeSpace = Callable[..., SearchSpace]
 
@@ -67,19 +69,38 @@ def piece(start: int, end: int, weight: Any = 0.5, model: str = "/m/a") -> dict[
 
 
 def middle_of(space: SearchSpace, draw: Callable[[st.SearchStrategy[float]], float]) -> MergeRecipe:
-    bounds = {name: vars(d) for name, d in space.distributions().items()}
-    return space.decode({name: draw(st.floats(d["low"], d["high"])) for name, d in bounds.items()})
+    drawn = {
+        name: draw(st.integers(d.low, d.high) if isinstance(d, IntDistribution) else st.floats(d.low, d.high))
+        for name, d in space.distributions().items()
+        if isinstance(d, IntDistribution | FloatDistribution)
+    }
+    return space.decode(drawn)
+
+
+def ascending(space: SearchSpace) -> dict[str, float]:
+    """Another value for every number of the space."""
+    found: dict[str, float] = {}
+    for i, (name, d) in enumerate(space.distributions().items()):
+        assert isinstance(d, IntDistribution | FloatDistribution)
+        is_whole = isinstance(d, IntDistribution)
+        found[name] = d.low + i % (d.high - d.low + 1) if is_whole else d.low + (d.high - d.low) * (0.3 + i / 1e4)
+    return found
 
 
 def assert_same(back: MergeRecipe, recipe: MergeRecipe) -> None:
-    """The same merge; a pair of experts comes back as base and expert, which is the same pair."""
-    pair = recipe.signature.n_models == 2
+    """The same merge; a pair of experts comes back as base and expert, which is the same pair.
+
+    A base that has no part in a merge is not told, and the first model lends its place.
+    """
+    pair = recipe.signature.merges_a_pair
     paths = list(recipe.folders.values())[-2:] if pair else list(recipe.folders.values())
+    if recipe.signature.base is BaseRole.ABSENT:
+        paths[0] = paths[1]
     assert list(back.folders.values()) == paths
     assert (back.method, back.normalize, back.dtype) == (recipe.method, recipe.normalize, recipe.dtype)
     assert back.weighed_models == recipe.weighed_models
-    for model in recipe.weighed_models:
-        assert per_tensor(back, model) == per_tensor(recipe, model)
+    for owner in owners(recipe.signature, tuple(recipe.experts)):
+        assert per_tensor(back, owner) == per_tensor(recipe, owner)
 
 
 @METHODS
@@ -97,8 +118,7 @@ def test_recipe_comes_back(method: str, granularity: str, data: st.DataObject, m
 @GRANULARITIES
 def test_layer_ten_is_not_taken_for_layer_one(method: str, granularity: str, make_space: MakeSpace) -> None:
     space = make_space(method, granularity)
-    params = {name: 0.5 + i / 1e4 for i, name in enumerate(space.distributions())}
-    recipe = space.decode(params)
+    recipe = space.decode(ascending(space))
     names = [name for members in recipe.groups.values() for name in members]
     assert_same(from_mergekit(to_mergekit(recipe), names), recipe)
 
@@ -119,6 +139,8 @@ def test_names_without_a_prefix_come_back(granularity: str, make_space: MakeSpac
 @METHODS
 @pytest.mark.parametrize("n_experts", [1, 2])
 def test_landmarks_come_back(method: str, n_experts: int, make_space: MakeSpace) -> None:
+    signature = METHOD_SIGNATURES[method]
+    n_experts = max(signature.min_experts, min(n_experts, signature.max_experts or n_experts))
     for landmark in make_space(method, n_experts=n_experts, names=NAMES).landmarks():
         back = from_mergekit(to_mergekit(landmark.recipe), NAMES)
         assert_same(back, landmark.recipe)
@@ -260,15 +282,40 @@ def test_numbers_may_be_text() -> None:
     assert layers(load_weight(["1e-1", 0.4])) == pytest.approx([0.1, 0.2, 0.3, 0.4])
 
 
-def test_lambda_scales_the_weights() -> None:
-    recipe = load(parameters={"lambda": 0.5})
-    assert [recipe.coefficients[model]["model"]["weight"] for model in ("a", "b")] == [0.25, 0.125]
+@pytest.mark.parametrize("method", ["task_arithmetic", "ties", "della"])
+def test_lambda_scales_the_merged_task_vector(method: str) -> None:
+    recipe = load(merge_method=method, parameters={"lambda": 0.5})
+    assert recipe.values("*", "model")["lambda"] == 0.5
     assert load(parameters={"lambda": 1}) == load()
 
 
-def test_lambda_on_normalised_weights_is_refused() -> None:
-    with pytest.raises(RecipeError, match=r"`lambda: 0.5` cannot be expressed where weights are normalised"):
-        load(merge_method="ties", parameters={"lambda": 0.5})
+def test_shared_parameters_may_have_filters() -> None:
+    setting = [{"filter": "mlp", "value": True}, {"value": False}]
+    recipe = load(
+        merge_method="model_stock", models=[{"model": "/m/a"}, {"model": "/m/b"}], parameters={"filter_wise": setting}
+    )
+    by_tensor = per_tensor(recipe, "*")
+    assert {name: bool(values["filter_wise"]) for name, values in by_tensor.items()} == {
+        name: "mlp" in name for name in NAMES
+    }
+
+
+@pytest.mark.parametrize("method", ["nuslerp", "multislerp"])
+def test_without_a_base_the_models_themselves_are_merged(method: str) -> None:
+    with_base, without = load(merge_method=method), load(merge_method=method, base_model=None)
+    assert (with_base.task_vectors, with_base.base, list(with_base.experts)) == (True, "/m/start", ["a", "b"])
+    assert (without.task_vectors, without.base, list(without.experts)) == (False, "/m/a", ["a", "b"])
+    for recipe in (with_base, without):
+        assert ("base_model" in yaml.safe_load(to_mergekit(recipe))) == recipe.task_vectors
+
+
+def test_the_tokenizer_of_a_mean_is_its_first_models() -> None:
+    recipe = load(merge_method="karcher", base_model=None, models=[{"model": "/m/a"}, {"model": "/m/b"}])
+    assert (recipe.base, recipe.experts) == ("/m/a", {"a": "/m/a", "b": "/m/b"})
+
+
+def test_masks_without_effect_are_passed_over() -> None:
+    assert load(parameters={"rescale": True, "density": 0.5, "int8_mask": True}) == load()
 
 
 def test_coarsest_granularity_that_serves_is_taken() -> None:
@@ -355,7 +402,7 @@ def pair(**keys: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"merge_method": "passthrough"}, "`merge_method` must be one of linear, .* but got 'passthrough'"),
+        ({"merge_method": "soup"}, "`merge_method` must be one of linear, .* but got 'soup'"),
         ({"merge_method": ["linear"]}, "`merge_method` must be one of"),
         ({"merge_method": None}, "must be a mapping with `merge_method`"),
         ({"slices": []}, "must have either `models` or `slices`"),
@@ -372,21 +419,23 @@ def pair(**keys: Any) -> dict[str, Any]:
         ({"models": [{"model": "/m/start"}]}, "`experts` must name at least one model"),
         ({"models": [{"model": "/m/a"}]}, "`weight` must be given for model '/m/a'"),
         ({"parameters": 3}, "`parameters` must be a mapping, but got 3"),
-        ({"parameters": {"epsilon": 0.1}}, "`parameters` takes weight, normalize, .* but got `epsilon`"),
-        ({"parameters": {"lambda": [1, 2]}}, r"`lambda` must be a number, but got \[1, 2\]"),
-        ({"parameters": {"lambda": 99}}, r"`weight` of 'task_arithmetic' must be in \[-10, 10\], but got 49.5"),
+        ({"parameters": {"epsilon": 0.1}}, "`parameters` takes weight, .*normalize, .* but got `epsilon`"),
+        ({"parameters": {"lambda": {}}}, r"`lambda` must be a number, but got None"),
+        ({"parameters": {"lambda": 99}}, r"`lambda` of 'task_arithmetic' must be in \[-10, 10\], but got 99 for all"),
         ({"parameters": {"normalize": "perhaps"}}, "`normalize` must be true or false, but got 'perhaps'"),
-        ({"parameters": {"rescale": True}}, "`rescale` must be false for 'task_arithmetic'"),
-        ({"merge_method": "dare_ties", "parameters": {"rescale": False}}, "`rescale` must be true for 'dare_ties'"),
+        ({"merge_method": "ties", "parameters": {"rescale": 1}}, "`rescale` must be true or false, but got 1"),
         ({"merge_method": "linear"}, "`weight` must be given for model '/m/start'"),
-        ({"merge_method": "linear", "parameters": {"lambda": 2}}, "takes weight, normalize here, but got `lambda`"),
+        (
+            {"merge_method": "linear", "parameters": {"lambda": 2}},
+            "takes weight, normalize, int8_mask here, but got `lambda`",
+        ),
         ({"dtype": "int8"}, "`dtype` must be one of float32, .* but got 'int8'"),
         ({"slice": []}, "`the configuration` takes merge_method, .* but got `slice`"),
         (pair(models=MODELS[:1]), "`parameters` takes nothing here, but got `weight`"),
         (pair(models=[{"model": "/m/a"}, {"model": "/m/b"}]), "'slerp' merges two models, .* but got /m/a, /m/b"),
         (pair(models=[{"model": "/m/start"}]), "'slerp' merges two models"),
         (pair(parameters={}), "`t` must be given for model '/m/a'"),
-        (pair(parameters={"t": 0.5, "lambda": 2}), "`parameters` takes t here, but got `lambda`"),
+        (pair(parameters={"t": 0.5, "lambda": 2}), "`parameters` takes t, int8_mask here, but got `lambda`"),
         (pair(parameters={"t": 1.5}), r"`t` of 'slerp' must be in \[0, 1\], but got 1.5"),
     ],
 )

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.distributions import FloatDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from search_spaces import METHOD_SIGNATURES, BoundsRule, SearchSpace
 from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.search_space import Bounds
 
 REPOSITORY = Path(__file__).parents[2]
-METHODS = pytest.mark.parametrize("method", METHOD_SIGNATURES)
+METHODS = pytest.mark.parametrize("method", [name for name, each in METHOD_SIGNATURES.items() if each.all_parameters])
 GRANULARITIES = pytest.mark.parametrize("granularity", ["model", "blocks:3", "layer", "module", "tensor"])
 MakeSpace = Callable[..., SearchSpace]
 
@@ -32,15 +32,21 @@ print(*space.distributions(), *space.decode({name: 0.5 for name in space.distrib
 
 def bounds_of(space: SearchSpace) -> dict[str, Bounds]:
     found = space.distributions()
-    return {name: (d.low, d.high) for name, d in found.items() if isinstance(d, FloatDistribution)}
+    return {name: (d.low, d.high) for name, d in found.items() if isinstance(d, FloatDistribution | IntDistribution)}
 
 
 def in_bounds(space: SearchSpace) -> st.SearchStrategy[dict[str, float]]:
-    return st.fixed_dictionaries({name: st.floats(low, high) for name, (low, high) in bounds_of(space).items()})
+    return st.fixed_dictionaries(
+        {
+            name: st.integers(low, high) if isinstance(low, int) else st.floats(low, high)
+            for name, (low, high) in bounds_of(space).items()
+        }
+    )
 
 
 def middle(space: SearchSpace) -> dict[str, float]:
-    return {name: (low + high) / 2 for name, (low, high) in bounds_of(space).items()}
+    found = bounds_of(space).items()
+    return {name: (low + high) // 2 if isinstance(low, int) else (low + high) / 2 for name, (low, high) in found}
 
 
 # ---- both ways ----------------------------------------------------------------------------------
@@ -70,10 +76,11 @@ def test_decode_is_the_same_in_any_order_of_parameters(method: str, make_space: 
 @GRANULARITIES
 def test_a_dimension_per_model_group_and_parameter(method: str, granularity: str, make_space: MakeSpace) -> None:
     space = make_space(method, granularity)
-    signature = METHOD_SIGNATURES[method]
-    assert (
-        space.n_dims == len(space.distributions()) == len(space.models) * len(space.groups) * len(signature.parameters)
-    )
+    n_searched = [
+        len([parameter for parameter in space.signature.parameters_of(owner) if parameter.searched])
+        for owner in space.owners
+    ]
+    assert space.n_dims == len(space.distributions()) == sum(n_searched) * len(space.groups)
 
 
 @METHODS
@@ -230,7 +237,7 @@ def test_space_of_fixed_values_alone_is_refused(make_space: MakeSpace) -> None:
         (BoundsRule({"weight": (0.0, 11.0)}), r"`weight` .* must lie in \[-10, 10\], but got \[0, 11\]"),
         (BoundsRule({"weight": (float("nan"), 1.0)}), r"`weight` .* must lie in \[-10, 10\], but got \[nan, 1\]"),
         (BoundsRule({"density": (0.0, 1.0)}), r"`density` of 'ties' must lie in \[0.001, 1\], but got \[0, 1\]"),
-        (BoundsRule({"t": (0.0, 1.0)}), "'ties' takes weight, density, but the space bounds `t`"),
+        (BoundsRule({"t": (0.0, 1.0)}), "'ties' takes weight, density, lambda, rescale, but the space bounds `t`"),
         (BoundsRule({}, expert="poetry"), "must name one of medical, chat, but got expert 'poetry'"),
         (BoundsRule({}, expert="base"), "must name one of medical, chat, but got expert 'base'"),
         (BoundsRule({}, filter="layer.12"), r"`filter: layer.12` matches no parameter group.*embeddings.*… head"),

@@ -5,7 +5,7 @@ Both read each source once, compute in float32 and round once into the result's 
 
 from __future__ import annotations
 
-from workers.merge_kernels.dispatch import combine_linearly, merge_masked
-from workers.merge_kernels.masking import DropMask, MaskedMerge
+from workers.merge_kernels.dispatch import average, masked_norms, merge_masked, mix
+from workers.merge_kernels.masking import DropMask, MaskedMerge, MaskedTaskVector, RankBand
 
-__all__ = ["DropMask", "MaskedMerge", "combine_linearly", "merge_masked"]
+__all__ = ["DropMask", "MaskedMerge", "MaskedTaskVector", "RankBand", "average", "masked_norms", "merge_masked", "mix"]

@@ -19,8 +19,6 @@ from numba.extending import intrinsic, overload
 # 2 Ki elements: 8 KiB of float32 per source, so that the blocks of some ten sources stay in the L1 and L2 caches.
 BLOCK = 2048
 
-_NOTHING = np.float32(1e-8)  # as in torch_kernels
-
 
 # ---- 16-bit floats -----------------------------------------------------------------------------
 
@@ -76,18 +74,49 @@ def _narrow_overload(value: Any, like: Any) -> Callable[[Any, Any], Any]:
     return lambda value, like: value
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _multiply_add(_typing: Any, _x: Any, _y: Any, _z: Any) -> tuple[Any, Callable[..., Any]]:
+    """x · y + z with one rounding, as torch's `addcmul` has it on CPUs."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return types.float32(types.float32, types.float32, types.float32), generate
+
+
 # ---- kernels -----------------------------------------------------------------------------------
 
 
 @numba.njit(inline="always")  # type: ignore[untyped-decorator]
-def _mix(x: Any) -> Any:
+def _mix_bits(x: Any) -> Any:
     x = np.uint32((x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D))
     x = np.uint32((x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B))
     return np.uint32(x ^ (x >> np.uint32(16)))
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def combine(sources: Any, scalars: Any, out: Any) -> None:
+def average(sources: Any, weights: Any, divisor: Any, divides: Any, out: Any) -> None:
+    """out = Σ weights[i] · sources[i] / divisor; flat arrays of one length."""
+    n = out.shape[0]
+    for block in numba.prange((n + BLOCK - 1) // BLOCK):
+        start = block * BLOCK
+        stop = min(n, start + BLOCK)
+        size = stop - start
+        total = np.zeros(BLOCK, np.float32)
+        for k in range(len(sources)):
+            part, weight = sources[k][start:stop], weights[k]
+            for i in range(size):
+                total[i] = _multiply_add(np.float32(_widen(part[i])), weight, total[i])
+        if divides:
+            for i in range(size):
+                total[i] /= divisor
+        result = out[start:stop]
+        for i in range(size):
+            result[i] = _narrow(total[i], result[i])
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def mix(sources: Any, scalars: Any, out: Any) -> None:
     """out = Σ scalars[i] · sources[i], two flat arrays of one length or more."""
     n = out.shape[0]
     last = len(sources) - 1
@@ -111,75 +140,149 @@ def combine(sources: Any, scalars: Any, out: Any) -> None:
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def merge_masked(base: Any, experts: Any, numbers: Any, drops: Any, flags: Any, out: Any) -> None:  # noqa: C901, PLR0912
-    """See `torch_kernels.merge_masked`.
-
-    Args:
-        base: flat, `n`.
-        experts: a tuple of flat arrays, `n` each.
-        numbers: float32, `n_experts x 3`: weight, threshold, rescaling.
-        drops: uint64, `n_experts x 2`: key, limit.
-        flags: (elect_sign, normalize).
-        out: flat, `n`.
-    """
-    # One function, and long: what is divided into calls is no longer fused by the compiler.
+def add_deltas(base: Any, experts: Any, weights: Any, divisor: Any, scale: Any, out: Any) -> None:
+    """out = base + scale · Σ weights[i] · (experts[i] - base) / divisor; flat arrays of one length."""
     n = out.shape[0]
-    n_experts = len(experts)
-    elect_sign, normalize = flags
     for block in numba.prange((n + BLOCK - 1) // BLOCK):
         start = block * BLOCK
         stop = min(n, start + BLOCK)
         size = stop - start
         reference = np.empty(BLOCK, np.float32)
-        tuned = np.empty((n_experts, BLOCK), np.float32)
-        delta = np.empty((n_experts, BLOCK), np.float32)  # masked and weighted
-        election = np.zeros(BLOCK, np.float32)
+        total = np.zeros(BLOCK, np.float32)
+        part = base[start:stop]
+        for i in range(size):
+            reference[i] = _widen(part[i])
+        for k in range(len(experts)):
+            part, weight = experts[k][start:stop], weights[k]
+            for i in range(size):
+                total[i] += (_widen(part[i]) - reference[i]) * weight
+        if divisor != np.float32(1):
+            for i in range(size):
+                total[i] /= divisor
+        if scale != np.float32(1):
+            for i in range(size):
+                total[i] *= scale
+        result = out[start:stop]
+        for i in range(size):
+            result[i] = _narrow(reference[i] + total[i], result[i])
+
+
+@numba.njit(inline="always")  # type: ignore[untyped-decorator]
+def _mask_block(delta: Any, start: Any, size: Any, numbers: Any, band: Any, rows: Any) -> None:
+    """Set to zero what one expert's masks take out of a block.
+
+    Args:
+        delta: float32, `BLOCK`: its task vector.
+        start: index of the block's first element.
+        size: elements of the block.
+        numbers: float64: threshold, band (first, last), drop (key, limit, limit per rank); negative ends keep all.
+        band: int32, `n` or none: the ranks that the band bounds.
+        rows: int32, `n` or none: the ranks in rows, on which the drop's limit depends.
+    """
+    threshold = np.float32(numbers[0])
+    if threshold > 0:
+        for i in range(size):
+            delta[i] = delta[i] if abs(delta[i]) >= threshold else np.float32(0)
+    if numbers[2] >= 0:
+        first, last = np.int64(numbers[1]), np.int64(numbers[2])
+        mine = band[start : start + size]
+        for i in range(size):
+            delta[i] = delta[i] if (mine[i] >= first) & (mine[i] < last) else np.float32(0)
+    if numbers[4] >= 0:
+        key, limit, step = np.uint32(numbers[3]), numbers[4], numbers[5]
+        if step > 0:
+            places = rows[start : start + size]
+            for i in range(size):
+                kept = _mix_bits(_mix_bits(np.uint32(start + i)) ^ key) < limit + places[i] * step
+                delta[i] = delta[i] if kept else np.float32(0)
+        else:
+            whole = np.uint64(limit)
+            for i in range(size):
+                kept = np.uint64(_mix_bits(_mix_bits(np.uint32(start + i)) ^ key)) < whole
+                delta[i] = delta[i] if kept else np.float32(0)
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def masked_norms(base: Any, expert: Any, numbers: Any, band: Any, rows: Any) -> Any:
+    """The sum of magnitudes of a task vector, and of what `_mask_block` leaves of it; in float64."""
+    n = base.shape[0]
+    n_blocks = (n + BLOCK - 1) // BLOCK
+    sums = np.zeros((n_blocks, 2), np.float64)
+    for block in numba.prange(n_blocks):
+        start = block * BLOCK
+        stop = min(n, start + BLOCK)
+        delta = np.empty(BLOCK, np.float32)
+        mine, reference = expert[start:stop], base[start:stop]
+        for i in range(stop - start):
+            delta[i] = _widen(mine[i]) - _widen(reference[i])
+            sums[block, 0] += abs(delta[i])
+        _mask_block(delta, start, stop - start, numbers, band, rows)
+        for i in range(stop - start):
+            sums[block, 1] += abs(delta[i])
+    return sums[:, 0].sum(), sums[:, 1].sum()
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def merge_masked(
+    base: Any, experts: Any, weighing: Any, masks: Any, bands: Any, rows: Any, rule: Any, out: Any
+) -> None:
+    """See `torch_kernels.merge_masked`.
+
+    Args:
+        base: flat, `n`.
+        experts: a tuple of flat arrays, `n` each.
+        weighing: float32, `n_experts x 2`: weight, rescaling.
+        masks: float64, `n_experts x 6`: see `_mask_block`.
+        bands: a tuple of arrays, one per expert: see `_mask_block`.
+        rows: the same.
+        rule: (elect_sign, normalize, scale, divisor where no sign is elected).
+        out: flat, `n`.
+    """
+    # One function, and long: what is divided into calls is no longer fused by the compiler.
+    n = out.shape[0]
+    n_experts = len(experts)
+    elect_sign, normalize, scale, whole_divisor = rule
+    for block in numba.prange((n + BLOCK - 1) // BLOCK):
+        start = block * BLOCK
+        stop = min(n, start + BLOCK)
+        size = stop - start
+        reference = np.empty(BLOCK, np.float32)
+        deltas = np.empty((n_experts, BLOCK), np.float32)  # masked and weighted
+        sums = np.zeros(BLOCK, np.float32)
         part = base[start:stop]
         for i in range(size):
             reference[i] = _widen(part[i])
         for k in range(n_experts):
             part = experts[k][start:stop]
-            weight, threshold, rescaling = numbers[k, 0], numbers[k, 1], numbers[k, 2]
-            scale = weight * rescaling
-            values = tuned[k]
-            contribution = delta[k]
+            weight, rescaling = weighing[k, 0], weighing[k, 1]
+            delta = deltas[k]
             for i in range(size):
-                values[i] = _widen(part[i])
-                d = values[i] - reference[i]
-                contribution[i] = scale * d if abs(d) >= threshold else np.float32(0)
-            if drops[k, 1] < 1 << 32:
-                key, limit = np.uint32(drops[k, 0]), np.uint32(drops[k, 1])
+                delta[i] = _widen(part[i]) - reference[i]
+            _mask_block(delta, start, size, masks[k], bands[k], rows[k])
+            if rescaling != np.float32(1):
                 for i in range(size):
-                    if _mix(_mix(np.uint32(start + i)) ^ key) >= limit:
-                        contribution[i] = np.float32(0)
+                    delta[i] *= rescaling
             for i in range(size):
-                election[i] += contribution[i]
-        # Without an election every expert counts, also where its element was dropped.
-        divisor = np.full(BLOCK, np.float32(0) if elect_sign else numbers[:, 0].sum(), np.float32)
-        factors = np.zeros(BLOCK, np.float32)
-        total = np.zeros(BLOCK, np.float32)
-        for k in range(n_experts):
-            weight, rescaling = numbers[k, 0], numbers[k, 2]
-            values, contribution = tuned[k], delta[k]
-            # No branch depends on the element, and none on a flag inside a loop: so the loops become vector code.
-            if elect_sign:
+                delta[i] *= weight
+                sums[i] += delta[i]
+        if elect_sign:
+            divisor = np.zeros(BLOCK, np.float32)
+            total = np.zeros(BLOCK, np.float32)
+            for k in range(n_experts):
+                weight, delta = weighing[k, 0], deltas[k]
+                # No branch depends on the element: so the loop becomes vector code.
                 for i in range(size):
-                    c, e = contribution[i], election[i]
-                    agrees = ((c > 0) & (e >= 0)) | ((c < 0) & (e < 0))
-                    w = weight if agrees else np.float32(0)
-                    divisor[i] += w
-                    factors[i] += w * rescaling
-                    total[i] += w * rescaling * values[i]
-            else:
-                for i in range(size):
-                    w = weight * rescaling if contribution[i] != 0 else np.float32(0)
-                    factors[i] += w
-                    total[i] += w * values[i]
-        if normalize:
+                    agrees = ((delta[i] > 0) & (sums[i] >= 0)) | ((delta[i] < 0) & (sums[i] < 0))
+                    divisor[i] += weight if agrees else np.float32(0)
+                    total[i] += delta[i] if agrees else np.float32(0)
             for i in range(size):
-                share = np.float32(1) / divisor[i] if abs(divisor[i]) >= _NOTHING else np.float32(1)
-                factors[i] *= share
-                total[i] *= share
+                sums[i] = total[i] / divisor[i] if normalize & (divisor[i] != 0) else total[i]
+        elif normalize:
+            for i in range(size):
+                sums[i] /= whole_divisor
+        if scale != np.float32(1):
+            for i in range(size):
+                sums[i] *= scale
         result = out[start:stop]
         for i in range(size):
-            result[i] = _narrow((np.float32(1) - factors[i]) * reference[i] + total[i], result[i])
+            result[i] = _narrow(reference[i] + sums[i], result[i])

@@ -3,48 +3,114 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+# Above every rank.
+_ALL = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class RankBand:
+    """Which elements of one task vector stay, by the rank of their magnitude.
+
+    Args:
+        ranks: int32, of the tensor's shape, from 0; None where everything stays.
+        first: the lowest rank that stays.
+        last: one past the highest.
+    """
+
+    ranks: Tensor | None = None
+    first: int = 0
+    last: int = _ALL
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everything stays."""
+        return self.ranks is None
 
 
 @dataclass(frozen=True, slots=True)
 class DropMask:
-    """Which elements of one task vector DARE keeps.
+    """Which elements of one task vector DARE and DELLA keep.
 
-    An element is kept where `hash(key, index) < density * 2**32`: the same on every device, in any
+    An element is kept where `hash(key, index) < probability * 2**32`: the same on every device, in any
     order and in any block; and an element kept at one density is kept at every higher one, so that
     an objective is smooth in the density.
 
     Args:
         key: 32 bits, different for each seed, expert and tensor.
         density: the share that is kept, in (0, 1].
+        row_ranks: int32, of the tensor's shape: the rank of each magnitude in its row, from 0 for the smallest;
+            None where every element has the same probability (DARE).
+        epsilon: with ranks, probabilities run from `density - epsilon` to `density + epsilon` over a row (DELLA).
+        row_length: elements of a row.
     """
 
     key: int
     density: float
+    row_ranks: Tensor | None = None
+    epsilon: float = 0.0
+    row_length: int = 1
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether nothing is dropped."""
+        return self.density >= 1
 
     @property
     def limit(self) -> int:
-        """Hashes below it are kept; 2**32 keeps all."""
-        return round(self.density * 2**32)
+        """Hashes below it are kept, of the element that is least likely to be; 2**32 keeps all."""
+        return round((self.density - (self.epsilon if self.row_ranks is not None else 0.0)) * 2**32)
+
+    @property
+    def limit_step(self) -> float:
+        """By what the limit grows from one rank of a row to the next."""
+        if self.row_ranks is None or self.row_length < 2:
+            return 0.0
+        return 2 * self.epsilon / (self.row_length - 1) * 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedTaskVector:
+    """The numbers of one expert in one tensor's merge; its masks are applied one after the other.
+
+    Args:
+        weight: of the masked task vector.
+        threshold: magnitudes below it are trimmed; 0 keeps all.
+        band: magnitudes outside it are trimmed.
+        drop: random mask.
+        rescaling: of what is left, before it is weighed.
+    """
+
+    weight: float
+    threshold: float = 0.0
+    band: RankBand = field(default_factory=RankBand)
+    drop: DropMask = field(default_factory=lambda: DropMask(key=0, density=1.0))
+    rescaling: float = 1.0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no element is masked."""
+        return self.threshold <= 0 and self.band.is_open and self.drop.keeps_all
 
 
 @dataclass(frozen=True, slots=True)
 class MaskedMerge:
-    """The numbers of one tensor's merge; one entry per expert.
+    """The numbers of one tensor's merge.
 
     Args:
-        weights: of the masked task vectors.
-        thresholds: magnitudes below it are trimmed (TIES); 0 keeps all.
-        drops: random masks (DARE), whose survivors are rescaled by 1 / density.
+        vectors: one entry per expert.
         elect_sign: keep only the contributions that have the sign of the weighted sum.
         normalize: divide by the sum of the weights that contribute.
+        scale: of the merged task vector.
     """
 
-    weights: tuple[float, ...]
-    thresholds: tuple[float, ...]
-    drops: tuple[DropMask, ...]
-    elect_sign: bool
-    normalize: bool
+    vectors: tuple[MaskedTaskVector, ...]
+    elect_sign: bool = False
+    normalize: bool = False
+    scale: float = 1.0
 
 
 def drop_key(seed: int, expert: int, tensor_name: str) -> int:

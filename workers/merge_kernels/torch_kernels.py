@@ -1,4 +1,7 @@
-"""The reference: plain torch, on any device and in any dtype, in blocks so that temporaries stay small."""
+"""The reference: plain torch, on any device and in any dtype, in blocks so that temporaries stay small.
+
+The operations and their order are mergekit's (0.1.5, which computes in float32), so that the bits are its as well.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from workers.merge_kernels.masking import DropMask, MaskedMerge
+from workers.merge_kernels.masking import DropMask, MaskedMerge, MaskedTaskVector, RankBand
 
 # 1 Mi elements: 4 MiB of float32 per temporary. On a GPU larger blocks would pay; not run on one.
 BLOCK = 1 << 20
@@ -16,57 +19,129 @@ BLOCK = 1 << 20
 _NOTHING = 1e-8
 
 
-def combine_linearly(sources: Sequence[Tensor], scalars: Sequence[float], out: Tensor) -> None:
-    """out = Σ scalars[i] · sources[i]; all of one shape."""
+def average(sources: Sequence[Tensor], weights: Sequence[float], divisor: float | None, out: Tensor) -> None:
+    """out = Σ weights[i] · sources[i] / divisor, each product added without a rounding of its own; all of one shape.
+
+    Args:
+        sources: tensors of one shape.
+        weights: one per source.
+        divisor: None leaves the sum as it is.
+        out: contiguous, of that shape; overwritten.
+    """
     for block, parts, _ in _blocks(sources, out):
-        total = parts[0].float() * scalars[0]
+        total = torch.zeros_like(parts[0], dtype=torch.float32)
+        for part, weight in zip(parts, weights, strict=True):
+            total.addcmul_(part.float(), total.new_tensor(weight))
+        block.copy_(total if divisor is None else total / total.new_tensor(divisor))
+
+
+def mix(sources: Sequence[Tensor], scalars: Sequence[float], out: Tensor) -> None:
+    """out = Σ scalars[i] · sources[i], in order; all of one shape."""
+    for block, parts, _ in _blocks(sources, out):
+        total = parts[0].float() * _single(scalars[0])
         for part, scalar in zip(parts[1:], scalars[1:], strict=True):
-            total.add_(part.float(), alpha=scalar)
+            total += part.float() * _single(scalar)
         block.copy_(total)
 
 
-def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, out: Tensor) -> None:
-    """out = base + Σ m_i · (expert_i - base), where m_i holds weight, masks, election and normalisation.
+def _single(value: float) -> float:
+    """A number as float32 has it."""
+    return float(torch.tensor(value, dtype=torch.float32))
 
-    It is computed as (1 - Σ m_i) · base + Σ m_i · expert_i: a lone expert of weight 1 comes out exactly.
+
+def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, out: Tensor) -> None:
+    """out = base + scale · Σ wᵢ mᵢ ⊙ (expertᵢ - base) / divisor.
+
+    Args:
+        base: the base model's tensor.
+        experts: of the base's shape, in the order of `merge`'s entries.
+        merge: the numbers.
+        out: contiguous, of that shape; overwritten.
     """
     for block, (base_part, *expert_parts), start in _blocks((base, *experts), out):
         reference = base_part.float()
-        tuned = torch.stack([part.float() for part in expert_parts])  # n_experts x n
-        factors = _factors(tuned - reference, merge, start)  # n_experts x n
-        block.copy_((1 - factors.sum(0)) * reference + (factors * tuned).sum(0))
+        pairs = zip(expert_parts, merge.vectors, strict=True)
+        deltas = torch.stack([_weighted(part.float() - reference, vector, start) for part, vector in pairs])
+        weights = deltas.new_tensor([vector.weight for vector in merge.vectors])[:, None]
+        block.copy_(reference + _consensus(deltas, weights, merge))
 
 
-def _factors(deltas: Tensor, merge: MaskedMerge, start: int) -> Tensor:
-    weights = deltas.new_tensor(merge.weights)[:, None]
-    thresholds = deltas.new_tensor(merge.thresholds)[:, None]
-    kept = torch.stack([_keep(drop, deltas.shape[1], start, deltas.device) for drop in merge.drops])
-    kept *= deltas.abs() >= thresholds
-    scale = deltas.new_tensor([1 / drop.density for drop in merge.drops])[:, None]
-    contributions = kept * weights * scale * deltas
+def masked_norms(base: Tensor, expert: Tensor, vector: MaskedTaskVector) -> tuple[float, float]:
+    """The sum of magnitudes of a task vector, and of what its masks leave of it."""
+    delta = expert.float().reshape(-1) - base.float().reshape(-1)
+    kept = _kept(delta, vector, 0)
+    whole = float(delta.abs().sum())
+    return whole, whole if kept is None else float((delta * kept).abs().sum())
+
+
+def _weighted(delta: Tensor, vector: MaskedTaskVector, start: int) -> Tensor:
+    kept = _kept(delta, vector, start)
+    if kept is not None:
+        delta = delta * kept
+    if vector.rescaling != 1:
+        delta = delta * _single(vector.rescaling)
+    return delta * _single(vector.weight)
+
+
+def _consensus(deltas: Tensor, weights: Tensor, merge: MaskedMerge) -> Tensor:
+    """`n_experts x n` weighted task vectors as one, `n`."""
     if merge.elect_sign:
-        positive = contributions.sum(0) >= 0
-        kept = kept & torch.where(positive, contributions > 0, contributions < 0)
+        elected = (_in_order(deltas) >= 0).to(deltas.dtype) * 2 - 1
+        agrees = deltas.sign() == elected
+        total = _in_order(deltas * agrees)
+        divisor = _in_order(weights * agrees)
+        divisor = torch.where(divisor == 0, torch.ones_like(divisor), divisor)
+    else:
+        total = _in_order(deltas)
+        divisor = _in_order(weights)
+        divisor = torch.where(divisor.abs() < _NOTHING, torch.ones_like(divisor), divisor)
     if merge.normalize:
-        # Without an election every expert counts, also where its element was dropped.
-        total = (kept * weights).sum(0) if merge.elect_sign else weights.sum(0)
-        scale = scale / torch.where(total.abs() < _NOTHING, torch.ones_like(total), total)
-    return kept * weights * scale
+        total = total / divisor
+    return total * _single(merge.scale) if merge.scale != 1 else total
 
 
-def _keep(drop: DropMask, n: int, start: int, device: torch.device) -> Tensor:
-    if drop.density >= 1:
-        return torch.ones(n, dtype=torch.bool, device=device)
+def _in_order(stacked: Tensor) -> Tensor:
+    """The sum over experts, the first ones first: of many, torch adds in another order."""
+    total = stacked[0].clone()
+    for part in stacked[1:]:
+        total += part
+    return total
+
+
+def _kept(delta: Tensor, vector: MaskedTaskVector, start: int) -> Tensor | None:
+    """A mask of `n` elements; None where all are kept."""
+    if vector.is_whole:
+        return None
+    kept = delta.abs() >= vector.threshold
+    if not vector.band.is_open:
+        kept &= _within(vector.band, len(delta), start, delta.device)
+    return kept if vector.drop.keeps_all else kept & _drawn(vector.drop, len(delta), start, delta.device)
+
+
+def _within(band: RankBand, n: int, start: int, device: torch.device) -> Tensor:
+    ranks = _part(band.ranks, n, start, device)
+    return (ranks >= band.first) & (ranks < band.last)
+
+
+def _drawn(drop: DropMask, n: int, start: int, device: torch.device) -> Tensor:
     index = torch.arange(start, start + n, dtype=torch.int64, device=device)
-    return _hash(index, drop.key) < drop.limit
+    hashes = _hash(index, drop.key)
+    if drop.row_ranks is None:
+        return hashes < drop.limit
+    return hashes < drop.limit + _part(drop.row_ranks, n, start, device).double() * drop.limit_step
+
+
+def _part(ranks: Tensor | None, n: int, start: int, device: torch.device) -> Tensor:
+    assert ranks is not None
+    return ranks.view(-1)[start : start + n].to(device)
 
 
 def _hash(index: Tensor, key: int) -> Tensor:
     """`lowbias32` of the index, twice with the key between; 32-bit arithmetic held in int64."""
-    return _mix(_mix(index & 0xFFFFFFFF) ^ key)
+    return _mix_bits(_mix_bits(index & 0xFFFFFFFF) ^ key)
 
 
-def _mix(x: Tensor) -> Tensor:
+def _mix_bits(x: Tensor) -> Tensor:
     x = ((x ^ (x >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
     x = ((x ^ (x >> 15)) * 0x846CA68B) & 0xFFFFFFFF
     return x ^ (x >> 16)

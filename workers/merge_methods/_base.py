@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
 
 from search_spaces import MergeRecipe, MethodSignature
 from search_spaces.merge_recipe import BASE
-from workers.merge_methods.geometry import PairGeometry
-from workers.merge_methods.magnitude_ranking import MagnitudeRanking
+from search_spaces.method_signature import SHARED
+
+_T = TypeVar("_T")
 
 
 class SourceTensors:
@@ -31,21 +31,19 @@ class SourceTensors:
         self.name = name
         self.base = base
         self.experts = experts
+        self._kept: dict[Hashable, Any] = {}
 
     @property
-    def last_pair(self) -> tuple[Tensor, Tensor]:
-        """The two models of a method that merges two: the last expert and the one before it (or the base)."""
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """The two models of a method that merges two: the last expert, after the one before it (or the base)."""
         return (self.base, *self.experts)[-2], self.experts[-1]
 
-    @cached_property
-    def pair_geometry(self) -> PairGeometry:
-        """Lengths and angle of `last_pair`."""
-        return PairGeometry.measure(*self.last_pair)
-
-    @cached_property
-    def magnitude_rankings(self) -> tuple[MagnitudeRanking, ...]:
-        """The sorted magnitudes of each expert's task vector."""
-        return tuple(MagnitudeRanking.measure(self.base, expert) for expert in self.experts)
+    def kept(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """What was made under this key, or is made now; it must depend on the tensors and the key alone."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        found: _T = self._kept[key]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +55,28 @@ class GroupParameters:
         experts: parameter → value of each expert, in the recipe's order.
         normalize: divide weights by their sum.
         seed: of stochastic methods.
+        shared: parameter → value of what is given once for all models.
+        task_vectors: merge differences from the base, where the method has the choice.
     """
 
     base: Mapping[str, float]
     experts: tuple[Mapping[str, float], ...]
     normalize: bool
     seed: int
+    shared: Mapping[str, float] = field(default_factory=dict)
+    task_vectors: bool = True
 
     @classmethod
     def of(cls, recipe: MergeRecipe, group: str) -> GroupParameters:
         """The numbers that a recipe gives to a group."""
-        given = {model: by_group[group] for model, by_group in recipe.coefficients.items()}
+        weighed = recipe.weighed_models
         return cls(
-            base=given.get(BASE, {}),
-            experts=tuple(given.get(expert, {}) for expert in recipe.experts),
+            base=recipe.values(BASE, group) if BASE in weighed else {},
+            experts=tuple(recipe.values(expert, group) if expert in weighed else {} for expert in recipe.experts),
             normalize=recipe.normalize,
             seed=recipe.seed,
+            shared=recipe.values(SHARED, group),
+            task_vectors=recipe.task_vectors,
         )
 
     def values(self, parameter: str) -> tuple[float, ...]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 from torch import Tensor
 
 from search_spaces import METHOD_SIGNATURES
 from search_spaces.errors import CandidateError
-from workers.merge_kernels import combine_linearly
+from workers.merge_kernels import average
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
 
-# As in mergekit: weights that cancel out are no average.
+# Weights that cancel out are no average.
 _NOTHING = 1e-8
 
 
@@ -24,10 +25,10 @@ class Linear(MergeMethod):
     def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:
         """See `MergeMethod.merge`."""
         weights = [parameters.base["weight"], *parameters.values("weight")]
-        total = sum(weights) if parameters.normalize else 1.0
-        if abs(total) < _NOTHING:
+        divisor = float(np.asarray(weights, np.float32).sum(dtype=np.float32)) if parameters.normalize else None
+        if divisor is not None and abs(divisor) < _NOTHING:
             raise CandidateError(
                 "zero_weights",
                 f"`linear` divides by the sum of the weights, which must not be 0; got {weights} for '{tensors.name}'.",
             )
-        combine_linearly((tensors.base, *tensors.experts), [weight / total for weight in weights], out)
+        average((tensors.base, *tensors.experts), weights, divisor, out)

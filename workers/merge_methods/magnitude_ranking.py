@@ -1,54 +1,44 @@
-"""The magnitudes of a task vector, ranked once: any density then finds its threshold by a look-up."""
+"""The magnitudes of a task vector, ranked once: any density is then a comparison of ranks.
+
+Where magnitudes are equal, as among 16-bit checkpoints many are, the order is that of `torch.argsort`, which is
+not stable: so that the elements kept are the very ones that mergekit keeps.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-# A larger tensor keeps this many order statistics: 64 KiB, and a density is met to 1 / 16384 of the elements.
-_MAX_KNOTS = 1 << 14
+from workers.merge_methods._base import SourceTensors
 
 
-@dataclass(frozen=True, slots=True)
-class MagnitudeRanking:
-    """Order statistics of |expert - base|, from the largest down.
+def descending_ranks(tensors: SourceTensors, expert: int) -> Tensor:
+    """int32, of the tensor's shape: 0 for the largest |expert - base|."""
+    return tensors.kept(("descending ranks", expert), lambda: _ranks(_magnitudes(tensors, expert), descending=True))
 
-    The ranking depends on the checkpoints alone, never on the coefficients, so that no candidate sorts anything.
 
-    Args:
-        knots: `n_knots`, float32: the magnitude of rank ceil(i * n / n_knots) for i = 1 … n_knots.
-        ranks: `n_knots`: those ranks, counted from 1.
-    """
+def ascending_ranks(tensors: SourceTensors, expert: int) -> Tensor:
+    """int32, of the tensor's shape: 0 for the smallest |expert - base|."""
+    return tensors.kept(("ascending ranks", expert), lambda: _ranks(_magnitudes(tensors, expert), descending=False))
 
-    knots: NDArray[np.float32]
-    ranks: NDArray[np.int64]
 
-    @classmethod
-    def measure(cls, base: Tensor, expert: Tensor) -> MagnitudeRanking:
-        """Sort one task vector: a float32 temporary of the tensor's size, once per worker."""
-        # A copy, also where the expert is float32 on the CPU already: it is overwritten below.
-        delta = expert.detach().to("cpu", torch.float32, copy=True).reshape(-1)
-        delta.sub_(base.detach().to("cpu").reshape(-1)).abs_()
-        ascending = delta.numpy()
-        ascending.sort()
-        n = len(ascending)
-        n_knots = min(n, _MAX_KNOTS)
-        ranks = -(-np.arange(1, n_knots + 1, dtype=np.int64) * n // n_knots)
-        return cls(knots=ascending[n - ranks].copy(), ranks=ranks)
+def row_ranks(tensors: SourceTensors, expert: int) -> Tensor:
+    """int32, of the tensor's shape: 0 for the smallest |expert - base| of each row of the last dimension."""
+    return tensors.kept(("row ranks", expert), lambda: _row_ranks(_magnitudes(tensors, expert)))
 
-    def threshold(self, density: float) -> float:
-        """The magnitude at and above which the top `density` of the elements lie; 0 for all of them.
 
-        At least one element is kept, and elements that equal the threshold are all kept.
-        """
-        if density >= 1:
-            return 0.0
-        wanted = max(1, int(density * self.ranks[-1]))
-        knot = int(np.searchsorted(self.ranks, wanted))
-        if knot > 0 and wanted - self.ranks[knot - 1] < self.ranks[knot] - wanted:
-            knot -= 1
-        return float(self.knots[knot])
+def _magnitudes(tensors: SourceTensors, expert: int) -> Tensor:
+    return (tensors.experts[expert].float() - tensors.base.float()).abs_()
+
+
+def _ranks(magnitudes: Tensor, *, descending: bool) -> Tensor:
+    order = torch.argsort(magnitudes.reshape(-1), descending=descending)
+    ranks = torch.empty(magnitudes.numel(), dtype=torch.int32, device=magnitudes.device)
+    ranks[order] = torch.arange(len(order), dtype=torch.int32, device=magnitudes.device)
+    return ranks.view(magnitudes.shape)
+
+
+def _row_ranks(magnitudes: Tensor) -> Tensor:
+    order = torch.argsort(magnitudes, dim=-1)
+    places = torch.arange(magnitudes.shape[-1], dtype=torch.int32, device=magnitudes.device).expand_as(order)
+    return torch.empty(magnitudes.shape, dtype=torch.int32, device=magnitudes.device).scatter_(-1, order, places)

@@ -43,7 +43,7 @@ def get_choices(context: Context) -> Choices:
 
 def _methods() -> tuple[MethodChoice, ...]:
     return tuple(
-        MethodChoice(name=name, parameters={each.name: (each.low, each.high) for each in signature.parameters})
+        MethodChoice(name=name, parameters={each.name: each.usual_bounds for each in signature.all_parameters})
         for name, signature in METHOD_SIGNATURES.items()
     )
 

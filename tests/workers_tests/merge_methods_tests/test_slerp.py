@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from workers.merge_methods.geometry import PairGeometry
 
 from workers.merge_methods import SourceTensors
-from workers.merge_methods.geometry import PairGeometry
 
 Merge = Callable[..., torch.Tensor]
 

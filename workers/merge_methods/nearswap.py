@@ -1,0 +1,28 @@
+"""NearSwap: move every element towards the other model, by a little at most."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from search_spaces import METHOD_SIGNATURES
+from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.flat_blocks import flat_blocks
+
+# Smaller differences count as this one, as in mergekit.
+_SMALLEST = 1e-6
+
+
+class NearSwap(MergeMethod):
+    """θ = θ_1 + min(1, t / |θ_2 - θ_1|) · (θ_2 - θ_1): elements within t of each other become θ_2's.
+
+    alchemonaut 2024, https://huggingface.co/alchemonaut/QuartetAnemoi-70B-t0.0001, as mergekit's `nearswap` has it.
+    """
+
+    signature = METHOD_SIGNATURES["nearswap"]
+
+    def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:
+        """See `MergeMethod.merge`."""
+        t = parameters.experts[-1]["t"]
+        for block, (first, second) in flat_blocks(tensors.pair, out):
+            share = (t / (first - second).abs().clamp(min=_SMALLEST)).clamp(min=0, max=1)
+            block.copy_(share * second + (1 - share) * first)

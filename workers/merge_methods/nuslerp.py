@@ -1,0 +1,80 @@
+"""NuSLERP: spherical interpolation of two models' task vectors, or of the models, whole or by rows or columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from search_spaces import METHOD_SIGNATURES
+from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+
+# As in mergekit: weights that cancel out mean half way; shorter vectors are not normalised; below this sine two
+# vectors are parallel.
+_NO_WEIGHT, _SHORTEST, _PARALLEL = 1e-6, 1e-7, 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Which vectors of a tensor are interpolated."""
+
+    flatten: bool
+    by_column: bool
+    task_vectors: bool
+
+    def vectors(self, tensor: Tensor) -> Tensor:
+        """The tensor with the vectors in its last dimension."""
+        if self.flatten:
+            return tensor.reshape(-1)
+        return tensor.transpose(0, -1) if self.by_column else tensor
+
+    def tensor(self, vectors: Tensor, shape: torch.Size) -> Tensor:
+        """The inverse of `vectors`."""
+        swapped = self.by_column and not self.flatten
+        return (vectors.transpose(0, -1) if swapped else vectors).reshape(shape)
+
+
+class NuSlerp(MergeMethod):
+    """θ = θ_base + slerp(τ_1, τ_2; t) with t = w_2 / (w_1 + w_2); without task vectors, slerp(θ_1, θ_2; t).
+
+    Shoemake 1985, doi:10.1145/325165.325242, section 3.3, as mergekit's `nuslerp` applies it: to a whole tensor, or,
+    without `nuslerp_flatten`, to the vectors of its last dimension (with `nuslerp_row_wise`, of its first).
+    """
+
+    signature = METHOD_SIGNATURES["nuslerp"]
+
+    def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:
+        """See `MergeMethod.merge`."""
+        shared = parameters.shared
+        flatten, by_column = bool(shared["nuslerp_flatten"]), bool(shared["nuslerp_row_wise"])
+        layout = _Layout(flatten, by_column, parameters.task_vectors)
+        first, second = _vectors(tensors, layout)
+        cosine = tensors.kept(("cosine of vectors", layout), lambda: _cosine(first, second))
+        merged = layout.tensor(_slerp(_share(parameters), first, second, cosine), tensors.base.shape)
+        out.copy_(tensors.base.float() + merged if layout.task_vectors else merged)
+
+
+def _share(parameters: GroupParameters) -> float:
+    weights = parameters.values("weight")
+    total = sum(weights)
+    return 0.5 if abs(total) < _NO_WEIGHT else weights[1] / total
+
+
+def _vectors(tensors: SourceTensors, layout: _Layout) -> tuple[Tensor, Tensor]:
+    origin = tensors.base.float() if layout.task_vectors else None
+    first, second = (expert.float() if origin is None else expert.float() - origin for expert in tensors.experts)
+    return layout.vectors(first), layout.vectors(second)
+
+
+def _cosine(first: Tensor, second: Tensor) -> Tensor:
+    """Of each pair of vectors; the last dimension becomes 1."""
+    units = [v / torch.norm(v, dim=-1, keepdim=True).clamp(min=_SHORTEST) for v in (first, second)]
+    return torch.sum(units[0] * units[1], dim=-1, keepdim=True).clamp(-1, 1)
+
+
+def _slerp(t: float, first: Tensor, second: Tensor, cosine: Tensor) -> Tensor:
+    parallel = (1 - cosine.square()) <= _PARALLEL**2
+    omega = torch.acos(torch.where(parallel, 0, cosine))
+    arc = (torch.sin((1 - t) * omega) * first + torch.sin(t * omega) * second) / torch.sin(omega)
+    return torch.where(parallel, (1 - t) * first + t * second, arc)

@@ -1,0 +1,21 @@
+"""Passthrough: one model as it is, or scaled."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from search_spaces import METHOD_SIGNATURES
+from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.flat_blocks import flat_blocks
+
+
+class Passthrough(MergeMethod):
+    """θ = scale · θ_1, as mergekit's `passthrough`; layers are not stacked, for the architecture stays."""
+
+    signature = METHOD_SIGNATURES["passthrough"]
+
+    def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:
+        """See `MergeMethod.merge`."""
+        scale = parameters.experts[0]["scale"]
+        for block, (part,) in flat_blocks(tensors.experts, out):
+            block.copy_(part * scale)
