@@ -121,7 +121,7 @@ class Coefficients(Answer):
     models: tuple[str, ...] = Field(description="Those with parameters; `*` stands for what all models share.")
     groups: tuple[str, ...]
     values: dict[str, tuple[tuple[float | None, ...], ...]] = Field(
-        description="Parameter (`weight`, `density`, `t`, …) → `n_models x n_groups`; null where a row has no such number."
+        description="Parameter (`weight`, `density`, `t`, …) → `n_models x n_groups`; null where there is none."
     )
 
 

@@ -29,7 +29,7 @@ def tensor_names() -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def make_space(tensor_names: tuple[str, ...]) -> Callable[..., SearchSpace]:
-    """`make_space(method, granularity, n_experts, names=..., **options)`; two experts, or as many as the method takes."""
+    """`make_space(method, granularity, n_experts, names=..., **options)`; two experts, or what the method takes."""
 
     def make(
         method: str = "task_arithmetic",

@@ -141,7 +141,9 @@ def test_wrong_number_of_experts_is_refused(method: str, n_experts: int, message
 def test_a_switch_is_on_or_off() -> None:
     experts = {name: f"/models/{name}" for name in ("a", "b")}
     coefficients = {"*": {group: {"filter_wise": 0.5} for group in GROUPS}}
-    with pytest.raises(RecipeError, match="`filter_wise` of 'model_stock' must be a whole number, but got 0.5 for all"):
+    with pytest.raises(
+        RecipeError, match=r"`filter_wise` of 'model_stock' must be a whole number, but got 0.5 for all"
+    ):
         recipe(method="model_stock", experts=experts, coefficients=coefficients)
 
 

@@ -169,7 +169,7 @@ def add_deltas(base: Any, experts: Any, weights: Any, divisor: Any, scale: Any, 
 
 @numba.njit(inline="always")  # type: ignore[untyped-decorator]
 def _mask_block(delta: Any, start: Any, size: Any, numbers: Any, band: Any, rows: Any) -> None:
-    """Set to zero what one expert's masks take out of a block.
+    """Multiply with zero what one expert's masks take out of a block: what is not finite shows all the same.
 
     Args:
         delta: float32, `BLOCK`: its task vector.
@@ -182,24 +182,24 @@ def _mask_block(delta: Any, start: Any, size: Any, numbers: Any, band: Any, rows
     threshold = np.float32(numbers[0])
     if threshold > 0:
         for i in range(size):
-            delta[i] = delta[i] if abs(delta[i]) >= threshold else np.float32(0)
+            delta[i] *= np.float32(abs(delta[i]) >= threshold)
     if numbers[2] >= 0:
         first, last = np.int64(numbers[1]), np.int64(numbers[2])
         mine = band[start : start + size]
         for i in range(size):
-            delta[i] = delta[i] if (mine[i] >= first) & (mine[i] < last) else np.float32(0)
+            delta[i] *= np.float32((mine[i] >= first) & (mine[i] < last))
     if numbers[4] >= 0:
         key, limit, step = np.uint32(numbers[3]), numbers[4], numbers[5]
         if step > 0:
             places = rows[start : start + size]
             for i in range(size):
                 kept = _mix_bits(_mix_bits(np.uint32(start + i)) ^ key) < limit + places[i] * step
-                delta[i] = delta[i] if kept else np.float32(0)
+                delta[i] *= np.float32(kept)
         else:
             whole = np.uint64(limit)
             for i in range(size):
                 kept = np.uint64(_mix_bits(_mix_bits(np.uint32(start + i)) ^ key)) < whole
-                delta[i] = delta[i] if kept else np.float32(0)
+                delta[i] *= np.float32(kept)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -223,7 +223,7 @@ def masked_norms(base: Any, expert: Any, numbers: Any, band: Any, rows: Any) -> 
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def merge_masked(
+def merge_masked(  # noqa: C901, PLR0912, PLR0913, PLR0917
     base: Any, experts: Any, weighing: Any, masks: Any, bands: Any, rows: Any, rule: Any, out: Any
 ) -> None:
     """See `torch_kernels.merge_masked`.
@@ -273,8 +273,8 @@ def merge_masked(
                 # No branch depends on the element: so the loop becomes vector code.
                 for i in range(size):
                     agrees = ((delta[i] > 0) & (sums[i] >= 0)) | ((delta[i] < 0) & (sums[i] < 0))
-                    divisor[i] += weight if agrees else np.float32(0)
-                    total[i] += delta[i] if agrees else np.float32(0)
+                    divisor[i] += weight * np.float32(agrees)
+                    total[i] += delta[i] * np.float32(agrees)
             for i in range(size):
                 sums[i] = total[i] / divisor[i] if normalize & (divisor[i] != 0) else total[i]
         elif normalize:

@@ -40,4 +40,5 @@ def _threshold(importance: Tensor) -> Tensor:
     ascending = torch.sort(importance.reshape(-1)).values
     shares = torch.tensor([0.25, 0.5, 0.75], device=ascending.device)
     lower, median, upper = ascending[(shares * (len(ascending) - 1)).long()]
-    return median + 1.5 * (upper - lower)
+    threshold: Tensor = median + 1.5 * (upper - lower)
+    return threshold

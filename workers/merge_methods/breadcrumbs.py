@@ -12,7 +12,7 @@ from workers.merge_methods.sparse_arithmetic import SparseArithmetic
 class Breadcrumbs(SparseArithmetic):
     """A band of each task vector's magnitudes, weighted and added.
 
-    Davari and Belilovsky 2023, arXiv:2312.06795, section 3 (β and γ there): the largest share `gamma` is left out as
+    Davari and Belilovsky 2023, arXiv:2312.06795, section 3: the largest share `gamma` is left out as
     outliers, and of the rest the largest `density` of all elements stay; where too few are left for that, fewer
     outliers are left out. At density 1 everything stays, outliers included, as in mergekit.
     """

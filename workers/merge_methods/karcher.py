@@ -47,7 +47,8 @@ def _mean(points: list[Tensor], max_iter: int, tol: float) -> Tensor:
         mean_length = torch.linalg.vector_norm(mean)
         if mean_length.item() > tol:
             mean /= mean_length
-    return sum(share * length for length in lengths) * mean
+    merged: Tensor = sum(share * length for length in lengths) * mean
+    return merged
 
 
 def _first_guess(units: list[Tensor], share: float, tol: float) -> Tensor:

@@ -63,7 +63,8 @@ def _average(points: Tensor, weights: Tensor, name: str) -> Tensor:
     tangent = (tangents * weights.view(-1, 1)).sum(0)
     angle = torch.norm(tangent) + _NOTHING
     direction = mean * torch.cos(angle) + tangent * (torch.sin(angle) / angle)
-    return direction * (lengths.squeeze(-1) * weights).sum()
+    merged: Tensor = direction * (lengths.squeeze(-1) * weights).sum()
+    return merged
 
 
 def _between_opposites(points: Tensor, weights: Tensor, name: str) -> Tensor:

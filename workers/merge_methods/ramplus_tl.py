@@ -12,7 +12,7 @@ from workers.merge_methods.ram import Changes, Ram
 
 
 class RamPlusTensorLocal(Ram):
-    """RAM with an expert's unique changes multiplied by 1 + r · min(α, shared / unique), its counts in the tensor.
+    """RAM with an expert's unique changes multiplied by 1 + `r` · min(`alpha`, shared / unique), as counted in it.
 
     arXiv:2601.13572, as mergekit's `ramplus_tl` has it; the counts depend on the checkpoints and on `epsilon` alone.
     """

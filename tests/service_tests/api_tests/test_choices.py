@@ -20,7 +20,8 @@ def test_choices(client: TestClient) -> None:
     assert choices["models"] == ["aligned", "base", "expert"]
     assert choices["sets"] == ["benign.jsonl", "domain.jsonl", "safety.jsonl"]
     ties = next(method for method in choices["methods"] if method["name"] == "ties")
-    assert ties["parameters"] == {"weight": [0.0, 1.5], "density": [0.1, 1.0]}
+    searched = {"weight": [0.0, 1.5], "density": [0.1, 1.0]}
+    assert ties["parameters"] == searched | {"lambda": [1.0, 1.0], "rescale": [0.0, 0.0]}
 
 
 def test_sets_are_needed_where_a_scorer_has_no_examples(client: TestClient) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
 
+from search_spaces.merge_recipe import owners
 from search_spaces.method_signatures import METHOD_SIGNATURES
 from service.demo import FAMILY
 from service.search import PreparedSearch, prepare_search
@@ -39,23 +41,29 @@ def view_of(prepared: PreparedSearch, line: str) -> StudyView:
 
 def table_of_recipe(prepared: PreparedSearch, params: Mapping[str, float]) -> dict[str, Any]:
     recipe = prepared.recipe(params)
-    models, groups = list(recipe.weighed_models), list(recipe.groups)
+    rows, groups = list(owners(recipe.signature, tuple(recipe.experts))), list(recipe.groups)
     values = {
-        parameter.name: [[recipe.coefficients[model][group][parameter.name] for group in groups] for model in models]
-        for parameter in recipe.signature.parameters
+        parameter.name: [[recipe.values(row, group).get(parameter.name) for group in groups] for row in rows]
+        for parameter in recipe.signature.all_parameters
     }
-    return {"models": models, "groups": groups, "values": values}
+    return {"models": rows, "groups": groups, "values": values}
 
 
 def some_params(prepared: PreparedSearch) -> dict[str, float]:
-    names = prepared.space.distributions()
-    return {name: 0.25 + 0.5 * i / len(names) for i, name in enumerate(names)}
+    found: dict[str, float] = {}
+    for i, (name, d) in enumerate(prepared.space.distributions().items()):
+        assert isinstance(d, IntDistribution | FloatDistribution)
+        is_whole = isinstance(d, IntDistribution)
+        found[name] = d.low + i % (d.high - d.low + 1) if is_whole else d.low + (d.high - d.low) / (2 + i)
+    return found
 
 
-@pytest.mark.parametrize("method", METHOD_SIGNATURES)
+@pytest.mark.parametrize("method", [name for name, each in METHOD_SIGNATURES.items() if each.all_parameters])
 @pytest.mark.parametrize("granularity", ["model", "layer", "module", "tensor"])
 def test_table_is_that_of_the_recipe(method: str, granularity: str, tmp_path: Path) -> None:
-    experts = ("aligned",) if METHOD_SIGNATURES[method].n_models == 2 else ("aligned", "expert")
+    signature = METHOD_SIGNATURES[method]
+    is_single = signature.merges_a_pair or signature.max_experts == 1
+    experts = ("aligned",) if is_single else ("aligned", "expert")
     prepared = prepare(tmp_path, {"method": method, "granularity": granularity}, experts)
     params = some_params(prepared)
     view = view_of(prepared, line=str(tmp_path))

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from workers.merge_kernels import DropMask
 from workers.merge_kernels.masking import drop_key
-from workers.merge_kernels.torch_kernels import _keep
+from workers.merge_kernels.torch_kernels import _drawn
 
 _N = 50_000
 _CPU = torch.device("cpu")
 
 
 def kept(key: int, density: float) -> torch.Tensor:
-    return _keep(DropMask(key, density), _N, 0, _CPU)
+    return _drawn(DropMask(key, density), _N, 0, _CPU)
 
 
 @given(st.floats(1e-3, 1))
@@ -28,6 +28,15 @@ def test_the_limit_lies_between_none_and_all(density: float) -> None:
 
 def test_full_density_keeps_all() -> None:
     assert kept(1, 1.0).all()
+
+
+def test_the_probability_grows_with_the_rank_in_a_row() -> None:
+    ranks = torch.arange(100, dtype=torch.int32).repeat(1000)
+    mask = _drawn(DropMask(7, 0.5, ranks, epsilon=0.3, row_length=100), len(ranks), 0, _CPU).view(1000, 100)
+    wanted = torch.linspace(0.2, 0.8, 100)
+    deviation = (wanted * (1 - wanted) / 1000).sqrt()
+    # Of a hundred shares, none beyond five standard errors: a false alarm in 17,000 runs.
+    assert ((mask.float().mean(0) - wanted).abs() < 5 * deviation).all()
 
 
 def test_keys_differ_in_seed_expert_and_tensor() -> None:

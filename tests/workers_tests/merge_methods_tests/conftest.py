@@ -35,7 +35,10 @@ def make_sources() -> MakeSources:
 
 @pytest.fixture(scope="session")
 def make_parameters() -> MakeParameters:
-    """Numbers by method: a weight per expert (of SLERP, the last is `t`), densities, the base's weight if any."""
+    """Numbers by method: a weight (or `t`, or scale) per expert, densities, the base's weight if any.
+
+    Keywords are what is given once for all models, and `epsilon` and `gamma` of every expert; defaults otherwise.
+    """
 
     def make(
         method: str,
@@ -45,13 +48,18 @@ def make_parameters() -> MakeParameters:
         density: float | tuple[float, ...] = 1.0,
         normalize: bool = False,
         seed: int = 0,
+        task_vectors: bool = True,
+        **others: float,
     ) -> GroupParameters:
+        signature = METHOD_SIGNATURES[method]
         densities = density if isinstance(density, tuple) else (density,) * len(weights)
-        given = [{"weight": w, "t": w, "density": d} for w, d in zip(weights, densities, strict=True)]
-        taken = [parameter.name for parameter in METHOD_SIGNATURES[method].parameters]
-        experts = tuple({name: values[name] for name in taken} for values in given)
-        weighs_base = METHOD_SIGNATURES[method].base_has_parameters
-        return GroupParameters({"weight": base} if weighs_base else {}, experts, normalize, seed)
+        given = [
+            {"weight": w, "t": w, "scale": w, "density": d, **others} for w, d in zip(weights, densities, strict=True)
+        ]
+        experts = tuple({p.name: values.get(p.name, p.default) for p in signature.parameters} for values in given)
+        shared = {p.name: others.get(p.name, p.default) for p in signature.shared_parameters}
+        own = {"weight": base} if signature.base_has_parameters else {}
+        return GroupParameters(own, experts, normalize, seed, shared, task_vectors)  # type: ignore[arg-type]
 
     return make
 

@@ -1,66 +1,60 @@
-"""Thresholds from a ranking: how many elements lie at and above them."""
+"""Ranks of magnitudes: each once, in order, and as mergekit's sort has them."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
-from workers.merge_methods.magnitude_ranking import MagnitudeRanking
+from workers.merge_methods import SourceTensors
+from workers.merge_methods.magnitude_ranking import ascending_ranks, descending_ranks, row_ranks
 
-_RESOLUTION = 16384
-_SIZES = st.one_of(st.integers(1, 20), st.integers(1, 3000), st.sampled_from([16384, 16385, 40000, 100_003]))
+Ranks = Callable[[SourceTensors, int], Tensor]
 
-
-def distinct(n: int) -> Tensor:
-    """Magnitudes 1 … n in a random order and with random signs."""
-    rng = np.random.default_rng(n)
-    return torch.from_numpy((rng.permutation(n) + 1.0) * rng.choice([-1.0, 1.0], n)).float()
+SHAPES = [(1,), (500,), (33, 65), (3, 5, 7)]
 
 
-def n_kept(delta: Tensor, threshold: float) -> int:
-    return int((delta.abs() >= threshold).sum())
+def sources(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> SourceTensors:
+    base, expert = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    return SourceTensors("a.weight", base, (expert,))
 
 
-@settings(deadline=None, max_examples=80)
-@given(n=_SIZES, density=st.floats(1e-3, 1))
-def test_the_wanted_number_is_kept(n: int, density: float) -> None:
-    delta = distinct(n)
-    threshold = MagnitudeRanking.measure(torch.zeros(n), delta).threshold(density)
-    wanted = max(1, int(density * n))
-    assert abs(n_kept(delta, threshold) - wanted) <= n // _RESOLUTION
+def magnitudes(tensors: SourceTensors) -> Tensor:
+    return (tensors.experts[0].float() - tensors.base.float()).abs()
 
 
-@settings(deadline=None, max_examples=40)
-@given(n=_SIZES, densities=st.tuples(st.floats(1e-3, 1), st.floats(1e-3, 1)).map(sorted))
-def test_a_higher_density_has_no_higher_threshold(n: int, densities: list[float]) -> None:
-    ranking = MagnitudeRanking.measure(torch.zeros(n), distinct(n))
-    assert ranking.threshold(densities[0]) >= ranking.threshold(densities[1])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("ranks", "sign"), [(ascending_ranks, 1), (descending_ranks, -1)])
+def test_ranks_are_a_permutation_that_sorts(
+    shape: tuple[int, ...], dtype: torch.dtype, ranks: Ranks, sign: int
+) -> None:
+    tensors = sources(shape, dtype)
+    found = ranks(tensors, 0).reshape(-1).long()
+    assert sorted(found.tolist()) == list(range(found.numel()))
+    in_order = torch.empty(found.numel()).scatter_(0, found, magnitudes(tensors).reshape(-1))
+    assert (sign * in_order.diff() >= 0).all()
 
 
-@pytest.mark.parametrize("n", [1, 100, 20_000])
-def test_full_density_keeps_all(n: int) -> None:
-    assert MagnitudeRanking.measure(torch.zeros(n), distinct(n)).threshold(1.0) == 0
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rows_have_ranks_of_their_own(shape: tuple[int, ...]) -> None:
+    tensors = sources(shape)
+    found = row_ranks(tensors, 0).long()
+    assert torch.equal(found.sort(dim=-1).values, torch.arange(shape[-1]).expand(shape))
+    in_order = torch.empty(shape).scatter_(-1, found, magnitudes(tensors))
+    assert (in_order.diff(dim=-1) >= 0).all()
 
 
-def test_equal_magnitudes_are_kept_together() -> None:
-    ranking = MagnitudeRanking.measure(torch.zeros(4), torch.tensor([2.0, -2.0, 2.0, 1.0]))
-    assert ranking.threshold(0.25) == 2
+def test_equal_magnitudes_stand_as_torch_sorts_them() -> None:
+    # So does mergekit, on which of them it keeps: sorts that keep their order would keep others.
+    expert = torch.randint(-3, 4, (5000,), generator=torch.Generator().manual_seed(0)).float()
+    tensors = SourceTensors("a.weight", torch.zeros(5000), (expert,))
+    kept = descending_ranks(tensors, 0) < 1000
+    assert set(kept.nonzero().flatten().tolist()) == set(torch.argsort(expert.abs(), descending=True)[:1000].tolist())
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
-def test_neither_model_is_written(dtype: torch.dtype) -> None:
-    base, expert = torch.arange(10, dtype=dtype), torch.arange(10, 0, -1, dtype=dtype)
-    before = base.clone(), expert.clone()
-    MagnitudeRanking.measure(base, expert)
-    assert torch.equal(base, before[0])
-    assert torch.equal(expert, before[1])
-
-
-def test_the_threshold_is_an_element_of_the_kernels_own_difference() -> None:
-    base, expert = torch.randn(2, 500, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
-    delta = (expert.float() - base.float()).abs()
-    assert MagnitudeRanking.measure(base, expert).threshold(0.3) in delta.tolist()
+def test_ranks_are_made_once() -> None:
+    tensors = sources((100,))
+    assert descending_ranks(tensors, 0) is descending_ranks(tensors, 0)
