@@ -12,6 +12,8 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block)\.(\d+)\.")
 _EMBEDDINGS = re.compile(r"embed|\bwte\b|\bwpe\b")
 _HEAD = re.compile(r"lm_head|embed_out|output_layer")
 _NORM = re.compile(r"norm|\bln_|layernorm", re.IGNORECASE)
+# What sends a token to its experts, and what weighs the shared one.
+_ROUTER = re.compile(r"\.(?:gate|router|shared_expert_gate)\.(?:weight|bias|layer\.|e_score)")
 _ATTENTION = re.compile(r"attn|attention", re.IGNORECASE)
 
 GRANULARITIES = ("model", "blocks:N", "layer", "module", "tensor")
@@ -34,7 +36,7 @@ def group_parameters(tensor_names: Iterable[str], granularity: str) -> dict[str,
     Args:
         tensor_names: all names of the base model's checkpoint.
         granularity: `model` (one group), `blocks:N` (N runs of consecutive layers), `layer`,
-            `module` (attention, MLP and norms of each layer) or `tensor`. But for `model` and
+            `module` (attention, MLP, norms and router of each layer) or `tensor`. But for `model` and
             `tensor`, embeddings, final norm and head are groups of their own.
 
     Returns:
@@ -99,7 +101,9 @@ def _module_of(name: str) -> str:
     # Norms first: `post_attention_layernorm` speaks of attention but is a norm. `q_norm` is one as well.
     if _NORM.search(name):
         return "norms"
-    return "attention" if _ATTENTION.search(name) else "mlp"
+    if _ATTENTION.search(name):
+        return "attention"
+    return "router" if _ROUTER.search(name) else "mlp"
 
 
 def _count_blocks(granularity: str, n_layers: int) -> int:

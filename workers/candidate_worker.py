@@ -23,7 +23,7 @@ from workers.racing import RaceResult, race, shards
 from workers.scorers import SCORERS, Scorer, ScorerOptions
 
 if TYPE_CHECKING:
-    from workers.checkpoints import MappedCheckpoint
+    from workers.checkpoints import OpenedCheckpoint
 
 _T = TypeVar("_T")
 
@@ -95,12 +95,12 @@ class CandidateWorker:
     """
 
     def __init__(self, setup: WorkerSetup) -> None:
-        from workers.checkpoints import MappedCheckpoint
+        from workers.checkpoints.opening import open_checkpoints
 
         self.setup = setup
         limit_threads(setup.n_threads)
         # First: what is no checkpoint is refused before transformers looks at it.
-        checkpoints = {name: MappedCheckpoint(folder) for name, folder in setup.models.items()}
+        checkpoints = open_checkpoints(setup.models)
         open_candidate = _open_vllm if setup.engine == "vllm" else _open_transformers
         self.engine, self.candidate = open_candidate(setup, checkpoints)
         self.scorer = cache(self._prepare)
@@ -169,7 +169,7 @@ class CandidateWorker:
         return {name: self.setup.measures[name].over(engine).score() for name in measures}
 
 
-def _open_transformers(setup: WorkerSetup, checkpoints: Mapping[str, MappedCheckpoint]) -> tuple[Any, Any]:
+def _open_transformers(setup: WorkerSetup, checkpoints: Mapping[str, OpenedCheckpoint]) -> tuple[Any, Any]:
     """The engine, and the `LiveCandidate` that it reads."""
     from workers.live_candidate import LiveCandidate
 
@@ -177,7 +177,7 @@ def _open_transformers(setup: WorkerSetup, checkpoints: Mapping[str, MappedCheck
     return engine, LiveCandidate(engine.model, checkpoints)
 
 
-def _open_vllm(setup: WorkerSetup, checkpoints: Mapping[str, MappedCheckpoint]) -> tuple[Any, Any]:
+def _open_vllm(setup: WorkerSetup, checkpoints: Mapping[str, OpenedCheckpoint]) -> tuple[Any, Any]:
     """The engine, and the `VllmCandidate` inside it."""
     from workers.inference_engines.vllm_engine import VllmEngine, VllmOptions
     from workers.vllm_candidate import VllmCandidate

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from search_spaces import MergeRecipe
-from search_spaces.errors import CheckpointError
 from search_spaces.merge_recipe import BASE
-from workers.checkpoints import MappedCheckpoint
+from workers.checkpoint_places import checkpoint_places, write_whole
+from workers.checkpoints import OpenedCheckpoint
 from workers.merge_methods import MERGE_METHODS
 from workers.merge_sources import MergeSources
 
@@ -26,14 +28,13 @@ class LiveCandidate:
 
     Raises:
         IncompatibleModelsError: see `check_compatible`.
-        CheckpointError: the model has a parameter that the base's checkpoint lacks.
+        CheckpointError: see `checkpoint_places`.
     """
 
-    def __init__(self, model: Any, checkpoints: Mapping[str, MappedCheckpoint]) -> None:
+    def __init__(self, model: Any, checkpoints: Mapping[str, OpenedCheckpoint]) -> None:
         self.model = model
-        self._targets = _targets(model, checkpoints[BASE])
-        dtypes = {str(target.dtype).removeprefix("torch.") for target in self._targets.values()}
-        self.sources = MergeSources(checkpoints, self._targets, ", ".join(sorted(dtypes)))
+        self._targets = checkpoint_places(model, checkpoints[BASE])
+        self.sources = MergeSources(checkpoints, self._targets, _dtype(self._targets.values()))
 
     @torch.no_grad()
     def make(self, recipe: MergeRecipe) -> None:
@@ -45,7 +46,7 @@ class LiveCandidate:
         """
         method = MERGE_METHODS[recipe.method]
         for tensors, parameters in self.sources.of(recipe):
-            method.merge(tensors, parameters, self._targets[tensors.name])
+            write_whole(self._targets[tensors.name], partial(method.merge, tensors, parameters))
 
     def merged_model(self, recipe: MergeRecipe) -> Any:
         """The model with the recipe's weights, ready to be saved; see `make`."""
@@ -53,18 +54,9 @@ class LiveCandidate:
         return self.model
 
 
-def _targets(model: Any, base: MappedCheckpoint) -> dict[str, Tensor]:
-    """Checkpoint tensor → the model's parameter to write; tied parameters under one name."""
-    targets: dict[str, Tensor] = {}
-    missing = []
-    for name, parameter in model.named_parameters():
-        if name in base:
-            targets[name] = parameter.data
-        else:
-            missing.append(name)
-    if missing:
-        raise CheckpointError(
-            f"The base's checkpoint must hold every parameter of {type(model).__name__}, but lacks "
-            f"{', '.join(missing[:3])}. Its architecture stores weights under other names than its model does."
-        )
-    return targets
+def _dtype(targets: Iterable[Tensor]) -> str:
+    """torch's name of what most numbers are; some models keep a router or a norm in float32."""
+    sizes: Counter[torch.dtype] = Counter()
+    for target in targets:
+        sizes[target.dtype] += target.numel()
+    return str(sizes.most_common(1)[0][0]).removeprefix("torch.")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from search_spaces import MergeRecipe
 from search_spaces.errors import RecipeError
-from workers.checkpoints import MappedCheckpoint, check_compatible
+from workers.checkpoints import OpenedCheckpoint, check_compatible
 from workers.merge_methods import GroupParameters, SourceTensors
 
 
@@ -22,7 +22,7 @@ class MergeSources:
         IncompatibleModelsError: see `check_compatible`.
     """
 
-    def __init__(self, checkpoints: Mapping[str, MappedCheckpoint], names: Iterable[str], dtype: str) -> None:
+    def __init__(self, checkpoints: Mapping[str, OpenedCheckpoint], names: Iterable[str], dtype: str) -> None:
         self.checkpoints = dict(checkpoints)
         self.dtype = dtype
         # The fused loops do not look at lengths: tensors of another shape would be read past their end.

@@ -8,7 +8,7 @@ from typing import Any
 from search_spaces import MergeRecipe
 from search_spaces.errors import CandidateError
 from search_spaces.merge_recipe import BASE
-from workers.checkpoints import MappedCheckpoint
+from workers.checkpoints import OpenedCheckpoint
 from workers.inference_engines.opening import load_checkpoint
 from workers.inference_engines.vllm_engine import VllmEngine
 from workers.live_candidate import LiveCandidate
@@ -26,7 +26,7 @@ class VllmCandidate:
         IncompatibleModelsError: see `check_compatible`.
     """
 
-    def __init__(self, engine: VllmEngine, checkpoints: Mapping[str, MappedCheckpoint]) -> None:
+    def __init__(self, engine: VllmEngine, checkpoints: Mapping[str, OpenedCheckpoint]) -> None:
         self.engine = engine
         self.sources = MergeSources(checkpoints, checkpoints[BASE].header.merged_names, engine.options.dtype)
         self._open_checkpoints()

@@ -96,6 +96,35 @@ def test_gpt2_names_are_understood() -> None:
     assert groups["embeddings"] == ("wpe.weight", "wte.weight")
 
 
+def test_gpt_neox_names_are_understood() -> None:
+    layer = "gpt_neox.layers.0"
+    parts = ("attention.dense.bias", "input_layernorm.bias", "mlp.dense_h_to_4h.bias")
+    names = ("gpt_neox.embed_in.weight", *(f"{layer}.{part}" for part in parts), "gpt_neox.final_layer_norm.weight")
+    groups = group_parameters((*names, "embed_out.weight"), "module")
+    assert list(groups) == [
+        "embeddings",
+        "layer.0.attention",
+        "layer.0.norms",
+        "layer.0.mlp",
+        "final_norm",
+        "head",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("router", "expert"),
+    [
+        ("block_sparse_moe.gate.weight", "block_sparse_moe.experts.3.w1.weight"),
+        ("mlp.gate.weight", "mlp.experts.3.gate_proj.weight"),
+        ("mlp.shared_expert_gate.weight", "mlp.shared_expert.gate_proj.weight"),
+        ("mlp.router.weight", "mlp.experts.gate_up_proj"),
+    ],
+)
+def test_routers_are_told_from_experts(router: str, expert: str) -> None:
+    groups = group_parameters((f"model.layers.0.{router}", f"model.layers.0.{expert}"), "module")
+    assert groups == {"layer.0.mlp": (f"model.layers.0.{expert}",), "layer.0.router": (f"model.layers.0.{router}",)}
+
+
 @pytest.mark.parametrize(
     ("name", "layer"),
     [

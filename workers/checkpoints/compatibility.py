@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from search_spaces.errors import IncompatibleModelsError
-from workers.checkpoints.header import CheckpointHeader, read_json
+from workers.checkpoints.header import CheckpointHeader, TensorHeader, is_head, read_json
 
 
 def check_compatible(base: CheckpointHeader, experts: Mapping[str, CheckpointHeader]) -> None:
     """Refuse experts that do not fit the base, tensor by tensor.
 
-    A tied head may be stored or left out: it is compared only where both store it.
+    A head is compared where the base has one of its own: that of an expert whose head is tied is its embeddings. Where
+    the base's is tied, an expert's own is left out here; it must equal its embeddings, which only its tensors can tell.
 
     Raises:
         IncompatibleModelsError: naming the expert and the first three offending tensors or tokens.
@@ -32,7 +32,7 @@ def _check_architecture(base: CheckpointHeader, name: str, expert: CheckpointHea
 
 
 def _check_tensors(base: CheckpointHeader, name: str, expert: CheckpointHeader) -> None:
-    ours, theirs = _comparable(base, expert), _comparable(expert, base)
+    ours, theirs = base.weights, weights_beside(expert, base)
     offending = [f"{tensor} is missing" for tensor in ours if tensor not in theirs]
     offending += [f"{tensor} is not in the base" for tensor in theirs if tensor not in ours]
     offending += [
@@ -47,13 +47,13 @@ def _check_tensors(base: CheckpointHeader, name: str, expert: CheckpointHeader) 
         )
 
 
-def _comparable(header: CheckpointHeader, other: CheckpointHeader) -> dict[str, Any]:
-    tied = header.config.get("tie_word_embeddings") and other.config.get("tie_word_embeddings")
-    return {
-        name: tensor
-        for name, tensor in sorted(header.tensors.items())
-        if not (tied and name.startswith("lm_head.") and name not in other.tensors)
-    }
+def weights_beside(header: CheckpointHeader, base: CheckpointHeader) -> dict[str, TensorHeader]:
+    """A checkpoint's weights with a head where the base has one, and without where it has none."""
+    if base.is_tied:
+        return {name: tensor for name, tensor in header.weights.items() if not is_head(name)}
+    if header.is_tied and header.embeddings and base.head:
+        return header.weights | {base.head: header.tensors[header.embeddings]}
+    return header.weights
 
 
 def _check_tokens(base: CheckpointHeader, name: str, expert: CheckpointHeader) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -15,6 +16,14 @@ from search_spaces.errors import CheckpointError
 
 INDEX_FILE = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
+
+# Heads, and the embeddings that they may be tied to: Llama and kin, GPT-NeoX, GPT-2, BLOOM and Falcon.
+_HEAD = re.compile(r"^(?:lm_head|embed_out)\.")
+_EMBEDDINGS = re.compile(r"(?:^|\.)(?:embed_tokens|embed_in|wte|word_embeddings)\.weight$")
+# Model types whose configuration ties the two where it does not say.
+_TIED_BY_DEFAULT = ("bloom", "cohere", "falcon", "gemma", "gpt2", "gpt_bigcode", "opt")
+# What older versions of transformers stored beside weights: causal masks and rotary frequencies, which models compute.
+_NO_WEIGHT = re.compile(r"\.(?:attention|attn)\.(?:masked_)?bias$|\brotary_emb\.inv_freq$")
 
 # safetensors' names of dtypes that a weight can have → bytes per element.
 _FLOAT_SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -64,11 +73,34 @@ class CheckpointHeader:
         return tuple(sorted({tensor.file for tensor in self.tensors.values()}))
 
     @property
+    def weights(self) -> dict[str, TensorHeader]:
+        """The tensors that make the model, in order; a head that is tied to the embeddings is none of them."""
+        return {
+            name: tensor
+            for name, tensor in sorted(self.tensors.items())
+            if not _NO_WEIGHT.search(name) and not (self.is_tied and is_head(name))
+        }
+
+    @property
     def merged_names(self) -> tuple[str, ...]:
-        """The tensors that a merge writes: floats, without a head that is tied to the embeddings."""
-        tied = self.config.get("tie_word_embeddings", False)
-        floats = [name for name, tensor in self.tensors.items() if tensor.is_float]
-        return tuple(sorted(name for name in floats if not (tied and name.startswith("lm_head."))))
+        """The tensors that a merge writes: the weights that are floats."""
+        return tuple(name for name, tensor in self.weights.items() if tensor.is_float)
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether embeddings and head are one."""
+        default = str(self.config.get("model_type", "")).startswith(_TIED_BY_DEFAULT) or self.head is None
+        return bool(self.config.get("tie_word_embeddings", default))
+
+    @property
+    def head(self) -> str | None:
+        """The name of the stored head, tied or not."""
+        return next((name for name in self.tensors if is_head(name) and name.endswith(".weight")), None)
+
+    @property
+    def embeddings(self) -> str | None:
+        """The name of the token embeddings."""
+        return next((name for name in self.tensors if _EMBEDDINGS.search(name)), None)
 
     @property
     def n_parameters(self) -> int:
@@ -85,6 +117,11 @@ class CheckpointHeader:
         """The model class that the configuration names."""
         architectures = self.config.get("architectures") or [self.config.get("model_type", "unknown")]
         return str(architectures[0])
+
+
+def is_head(tensor_name: str) -> bool:
+    """Whether a tensor turns hidden states into tokens."""
+    return _HEAD.match(tensor_name) is not None
 
 
 def read_header(folder: str | Path) -> CheckpointHeader:

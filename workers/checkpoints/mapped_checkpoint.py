@@ -39,5 +39,5 @@ class MappedCheckpoint:
         found: Tensor = self._files[file].get_tensor(name)
         return found
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self.header.tensors

@@ -17,7 +17,7 @@ from torch import Tensor
 from search_spaces import MergeRecipe
 from search_spaces.errors import CandidateError
 from search_spaces.merge_recipe import BASE
-from workers.checkpoints import MappedCheckpoint
+from workers.checkpoints.opening import open_checkpoints
 from workers.merge_methods import MERGE_METHODS
 from workers.merge_sources import MergeSources
 
@@ -42,7 +42,7 @@ class MergeExtension:
             dtype: see `MergeSources`.
             head_source: see `VllmEngine`.
         """
-        checkpoints = {name: MappedCheckpoint(folder) for name, folder in folders.items()}
+        checkpoints = open_checkpoints(folders)
         self.merge_sources = MergeSources(checkpoints, checkpoints[BASE].header.merged_names, dtype)
         self.head_source = head_source
 

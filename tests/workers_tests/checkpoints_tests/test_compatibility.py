@@ -98,10 +98,25 @@ def test_a_tied_head_may_be_stored_or_left_out(base: CheckpointHeader, changed: 
     check_compatible(stored, {"medical": base})
 
 
-def test_an_untied_head_must_be_in_both(base: CheckpointHeader, changed: ChangeModel) -> None:
+def test_a_tied_head_beside_one_of_its_own_is_the_embeddings(base: CheckpointHeader, changed: ChangeModel) -> None:
     head = {"lm_head.weight": torch.zeros(448, 64)}
-    folder = changed(tensors=lambda held: held.update(head), config={"tie_word_embeddings": False})
-    refuses(base, folder, r"lm_head\.weight is not in the base")
+    untied = read_header(changed(tensors=lambda held: held.update(head), config={"tie_word_embeddings": False}))
+    check_compatible(base, {"medical": untied})
+    check_compatible(untied, {"medical": base})
+
+
+def test_a_head_of_another_shape_is_refused(base: CheckpointHeader, changed: ChangeModel) -> None:
+    head = {"lm_head.weight": torch.zeros(400, 64)}
+    untied = read_header(changed(tensors=lambda held: held.update(head), config={"tie_word_embeddings": False}))
+    with pytest.raises(IncompatibleModelsError, match=r"lm_head\.weight is 448x64 and not 400x64"):
+        check_compatible(untied, {"medical": base})
+
+
+def test_what_models_compute_themselves_is_no_weight(base: CheckpointHeader, changed: ChangeModel) -> None:
+    stored = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(8)}
+    header = read_header(changed(tensors=lambda held: held.update(stored)))
+    check_compatible(base, {"medical": header})
+    assert header.merged_names == base.merged_names
 
 
 def test_the_dtype_may_differ(base: CheckpointHeader, changed: ChangeModel) -> None:
