@@ -21,6 +21,7 @@ class ServiceSettings:
         models: folders below which models may lie.
         sets: folders below which sets may lie.
         endpoints: URLs of OpenAI-compatible servers that a specification may name.
+        hub_models: whether a specification may name models by their hub ids, which are fetched then.
         token: what clients must show; "" asks for none.
         host: the address to listen on.
         port: to listen on.
@@ -34,6 +35,7 @@ class ServiceSettings:
     models: tuple[Path, ...] = ()
     sets: tuple[Path, ...] = ()
     endpoints: tuple[str, ...] = ()
+    hub_models: bool = False
     token: str = field(default="", repr=False)
     host: str = "127.0.0.1"
     port: int = 8008

@@ -19,6 +19,7 @@ import yaml
 
 from service.database.connection import URL_VARIABLE, plain_url
 from service.database.embedded_postgres import EmbeddedPostgres
+from tests.hub_cache import HubCache
 from tests.openai_server import OpenAIServer, running_openai_server
 
 COMMAND = Path(sys.executable).parent / "paretomerge"
@@ -172,3 +173,33 @@ def write_task() -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HubCache:
+    """A cache of the hub that holds nothing yet, here and in processes to come; nobody is asked for more."""
+    from huggingface_hub import constants
+
+    cache = HubCache(tmp_path / "huggingface")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache.folder))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA adapter on the bundled family's base, as PEFT writes one."""
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("adapter")
+    config = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "base_model_name_or_path": "base"}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    seeded = torch.Generator().manual_seed(0)
+    module = "base_model.model.model.layers.1.mlp.up_proj"
+    pair = {"lora_A": (4, 64), "lora_B": (160, 4)}
+    tensors = {f"{module}.{side}.weight": 0.1 * torch.randn(shape, generator=seeded) for side, shape in pair.items()}
+    save_file(tensors, folder / "adapter_model.safetensors")
+    return folder

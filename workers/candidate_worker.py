@@ -59,7 +59,7 @@ class WorkerSetup:
     """All that a worker needs to start; it travels to other processes.
 
     Args:
-        models: model name → folder, `base` first, then the experts in order.
+        models: model name → `ModelReference.notation`, `base` first, then the experts in order.
         measures: name → scorer and set; prepared at first use.
         dtype: of the live candidate.
         device: torch's name of it.
@@ -173,7 +173,7 @@ def _open_transformers(setup: WorkerSetup, checkpoints: Mapping[str, OpenedCheck
     """The engine, and the `LiveCandidate` that it reads."""
     from workers.live_candidate import LiveCandidate
 
-    engine = load_engine(setup.models[BASE], setup.dtype, setup.device, setup.max_batch_tokens)
+    engine = load_engine(str(checkpoints[BASE].header.folder), setup.dtype, setup.device, setup.max_batch_tokens)
     return engine, LiveCandidate(engine.model, checkpoints)
 
 
@@ -183,7 +183,7 @@ def _open_vllm(setup: WorkerSetup, checkpoints: Mapping[str, OpenedCheckpoint]) 
     from workers.vllm_candidate import VllmCandidate
 
     options = VllmOptions(setup.dtype, setup.device, setup.tensor_parallel, setup.max_batch_tokens, setup.n_threads)
-    engine = VllmEngine(setup.models[BASE], options)
+    engine = VllmEngine(str(checkpoints[BASE].header.folder), options)
     return engine, VllmCandidate(engine, checkpoints)
 
 

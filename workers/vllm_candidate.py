@@ -32,13 +32,13 @@ class VllmCandidate:
         self._open_checkpoints()
 
     @property
-    def _folders(self) -> dict[str, str]:
+    def _models(self) -> dict[str, str]:
         # vLLM's processes may have another working folder.
-        found = self.sources.checkpoints.items()
-        return {name: str(checkpoint.header.folder.resolve()) for name, checkpoint in found}
+        headers = {name: checkpoint.header for name, checkpoint in self.sources.checkpoints.items()}
+        return {name: header.reference.notation for name, header in headers.items()}
 
     def _open_checkpoints(self) -> None:
-        self.engine.ask_workers("open_checkpoints", self._folders, self.sources.dtype, self.engine.head_source)
+        self.engine.ask_workers("open_checkpoints", self._models, self.sources.dtype, self.engine.head_source)
 
     def make(self, recipe: MergeRecipe) -> None:
         """Merge the recipe's weights into vLLM; starts it again where it was lost.
@@ -63,5 +63,6 @@ class VllmCandidate:
             RecipeError: see `MergeSources.check`.
             CandidateError: see `MergeMethod.merge`.
         """
-        model, _ = load_checkpoint(self._folders[BASE], self.sources.dtype, "cpu")
+        folder = self.sources.checkpoints[BASE].header.folder
+        model, _ = load_checkpoint(str(folder), self.sources.dtype, "cpu")
         return LiveCandidate(model, self.sources.checkpoints).merged_model(recipe)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from search_spaces.errors import AccessError, SpecificationError
+from search_spaces.merge_recipe import BASE
+from search_spaces.model_reference import ModelReference, is_hub_id
 from service.access.roots import Roots
 from service.specification import Specification
+from service.specification.models_schema import model_key
 from workers.guards import guard_from
 from workers.inference_engines import ModelSource
 from workers.scorers import SCORERS, ScorerOptions, read_options
@@ -28,10 +31,12 @@ class Reach:
     Args:
         roots: of files.
         endpoints: URLs of OpenAI-compatible servers.
+        hub_models: whether models may be fetched from the hub by their ids.
     """
 
     roots: Roots
     endpoints: tuple[str, ...] = ()
+    hub_models: bool = False
 
 
 def confine(specification: Specification, reach: Reach) -> Specification:
@@ -47,9 +52,9 @@ def confine(specification: Specification, reach: Reach) -> Specification:
     """
     _check_sections(specification)
     values = specification.model_dump(mode="json")
-    roots, models = reach.roots, values["models"]
-    models["base"] = roots.model(models["base"], "models.base")
-    models["experts"] = {name: roots.model(path, f"models.experts.{name}") for name, path in models["experts"].items()}
+    roots, given = reach.roots, specification.models
+    models = {name: _confined_model(given.notation(name), model_key(name), reach) for name in given.given}
+    values["models"] |= {BASE: models.pop(BASE), "experts": models}
     for section in ("objectives", "report"):
         for name, measure in values[section].items():
             key = f"{section}.{name}"
@@ -57,6 +62,31 @@ def confine(specification: Specification, reach: Reach) -> Specification:
                 measure["set"] = roots.set(measure["set"], f"{key}.set")
             measure["options"] = _confined_options(measure, f"{key}.options", reach)
     return Specification.model_validate_json(json.dumps(values))
+
+
+def _confined_model(notation: str, key: str, reach: Reach) -> str:
+    """Every part of a model's notation within reach, folders by their absolute paths."""
+    if reach.roots.has_folder(notation, key):
+        return reach.roots.model(notation, key)
+    reference = ModelReference.parse(notation)
+    model = _confined_part(reference.model, reference.revision, key, reach)
+    if reference.adapter is None:
+        return replace(reference, model=model).notation
+    adapter = _confined_part(reference.adapter, reference.adapter_revision, f"{key}.adapter", reach)
+    return replace(reference, model=model, adapter=adapter).notation
+
+
+def _confined_part(name: str, revision: str | None, key: str, reach: Reach) -> str:
+    """A folder below the roots, or a hub id where no folder is called so and the hub is within reach."""
+    if not is_hub_id(name) or (revision is None and reach.roots.has_folder(name, key)):
+        return reach.roots.model(name, key)
+    if not reach.hub_models:
+        raise AccessError(
+            f"`{key}` must be the folder of a model below a root of the service, but '{name}' is none there, and ids "
+            "of the hub are taken by a service that was started with `--hub-models` only. `GET /v1/choices` lists what "
+            "can be named."
+        )
+    return name
 
 
 def _check_sections(specification: Specification) -> None:

@@ -54,6 +54,14 @@ class Roots:
         self._check_files(found, given, key)
         return str(found)
 
+    def has_folder(self, given: str, key: str) -> bool:
+        """Whether a folder below a root is called so.
+
+        Raises:
+            AccessError: it is out of reach.
+        """
+        return self._resolved(given, key, (*self.models, *self.sets)).is_dir()
+
     def set(self, given: str, key: str) -> str:
         """A set's file, absolute and without links.
 

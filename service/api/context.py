@@ -40,7 +40,7 @@ class ServiceContext:
 
     def __post_init__(self) -> None:
         roots = Roots(self.settings.models, self.settings.sets, bundled=(FAMILY,))
-        object.__setattr__(self, "reach", Reach(roots, self.settings.endpoints))
+        object.__setattr__(self, "reach", Reach(roots, self.settings.endpoints, self.settings.hub_models))
         object.__setattr__(self, "searches", SearchRegistry(self.engine))
         object.__setattr__(self, "exports", JobRegistry(self.engine, ExportRow))
         object.__setattr__(self, "completions", JobRegistry(self.engine, CompletionsRow))

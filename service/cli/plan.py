@@ -43,6 +43,7 @@ def _lines(prepared: Any, cost: Any) -> list[tuple[str, str]]:
         ("landmarks", ", ".join(prepared.encoded_landmarks) or "none"),
         *(outside if prepared.landmarks_outside else []),
         ("memory", _memory(cost)),
+        *(("note", note) for note in prepared.notes),
         *(_times(prepared, cost) if cost.evaluation_s is not None else []),
     ]
 

@@ -72,6 +72,8 @@ def _introduce(session: Any) -> None:
         f"{session.study.n_finished} of {search_section.evaluations} evaluations are done.",
         soft_wrap=True,
     )
+    for note in prepared.notes:
+        messages.print(note, style="yellow", soft_wrap=True)
     for landmark in prepared.landmarks_outside:
         messages.print(f"Landmark '{landmark.name}' lies outside the bounds and is left out.", style="dim")
 

@@ -40,6 +40,10 @@ def serve(  # noqa: PLR0913, PLR0917  each is an option
         list[str] | None,
         typer.Option(help="The URL of an OpenAI-compatible server that specifications may name; repeatable."),
     ] = None,
+    hub_models: Annotated[
+        bool,
+        typer.Option("--hub-models", help="Let specifications name models by hub ids, which are fetched to this disk."),
+    ] = False,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Let the network in without a token: whoever reaches the port may call.")
     ] = False,
@@ -63,6 +67,7 @@ def serve(  # noqa: PLR0913, PLR0917  each is an option
             models=model_roots,
             sets=set_roots,
             endpoints=tuple(endpoint or ()),
+            hub_models=hub_models,
             token=token,
             host=host,
             port=listener.getsockname()[1],
@@ -142,7 +147,7 @@ def _introduce(settings: ServiceSettings) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     cluster = "one of its own" if settings.ray_address == "local" else settings.ray_address
     lines = {
-        "models": _shown(settings.models),
+        "models": _shown(settings.models) + (", and the hub" if settings.hub_models else ""),
         "sets": _shown(settings.sets),
         "exports": _shown((settings.exports,)),
         "slots": f"{settings.n_slots} searches at once",

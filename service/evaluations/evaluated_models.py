@@ -105,8 +105,12 @@ def models_of_trial(prepared: PreparedSearch, trial: FinishedTrial, against: Map
     _check_names(merge, against)
     landmarks = {landmark.name: landmark.recipe for landmark in prepared.space.landmarks()}
     recipes = {name: landmarks[name] for name in prepared.models if name in landmarks and name not in against}
-    folders = {name: Path(path) for name, path in prepared.models.items() if name not in recipes} | dict(against)
-    return EvaluatedModels(merge, folders, {merge: prepared.recipe(trial.params), **recipes})
+    others = {name: header for name, header in prepared.headers.items() if name not in recipes}
+    # Only a candidate has an adapter folded in.
+    left_out = {name: prepared.models[name] for name, header in others.items() if header.adapter}
+    folders = {name: header.folder for name, header in others.items() if name not in left_out} | dict(against)
+    left_out = {name: text for name, text in left_out.items() if name not in against}
+    return EvaluatedModels(merge, folders, {merge: prepared.recipe(trial.params), **recipes}, left_out)
 
 
 def _check_names(merge: str, against: Mapping[str, Path]) -> None:
@@ -118,6 +122,9 @@ def _origins(folder: Path) -> dict[str, Path]:
     """What the export itself says; nothing where it says nothing that can be read."""
     try:
         models = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))["models"]
-        return {str(name): Path(model["folder"]) for name, model in models.items()}
+        # With an adapter, the folder holds its base: the model itself is in none.
+        return {
+            str(name): Path(model["model"] if "adapter" in model else model["folder"]) for name, model in models.items()
+        }
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import yaml
 
+from search_spaces.model_reference import is_hub_id
 from service.exports.export_request import ExportRequest
 from service.search.preparation import PreparedSearch
+from workers.checkpoints.model_files import reference_of
 from workers.evaluation import Score
 
 
@@ -44,14 +46,21 @@ def _metadata(prepared: PreparedSearch) -> str:
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         "tags": ["merge", "paretomerge", prepared.space.options.method],
-        "base_model": [Path(folder).name for folder in prepared.models.values()],
+        "base_model": _base_models(prepared),
     }
     return str(yaml.safe_dump(values, sort_keys=False))
 
 
+def _base_models(prepared: PreparedSearch) -> list[str]:
+    """As the Hub takes them: ids where there are any, an adapter beside its model."""
+    references = [reference_of(text) for text in prepared.models.values()]
+    parts = [part for reference in references for part in (reference.model, reference.adapter) if part]
+    return list(dict.fromkeys(part if is_hub_id(part) else Path(part).name for part in parts))
+
+
 def _models(prepared: PreparedSearch) -> str:
     experts = [f"`{name}`" for name in prepared.space.experts]
-    return f"the base model `{Path(prepared.space.base).name}` and {_and(experts)}"
+    return f"the base model `{reference_of(prepared.space.base).label}` and {_and(experts)}"
 
 
 def _score_rows(prepared: PreparedSearch, scores: Mapping[str, Score]) -> Iterable[Sequence[str]]:

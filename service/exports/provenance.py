@@ -11,7 +11,8 @@ from pathlib import Path
 
 from service.search.preparation import PreparedSearch
 from service.studies import FinishedTrial
-from workers.checkpoints.fingerprint import DECIDING_FILES
+from workers.checkpoints.fingerprint import DECIDING_FILES, weight_files
+from workers.checkpoints.header import CheckpointHeader
 
 _PACKAGES = ("paretomerge", "torch", "transformers", "safetensors", "optuna", "numpy", "numba")
 
@@ -38,8 +39,16 @@ def provenance(prepared: PreparedSearch, trial: FinishedTrial) -> str:
 
 def _model_digests(prepared: PreparedSearch, name: str) -> dict[str, object]:
     header = prepared.headers[name]
-    files = [*header.files, *(file for file in DECIDING_FILES if (header.folder / file).is_file())]
-    return {"folder": str(header.folder), "sha256": {file: file_digest(header.folder / file) for file in files}}
+    files = [*weight_files(header), *(header.folder / file for file in DECIDING_FILES)]
+    digests = {_told(header, file): file_digest(file) for file in files if file.is_file()}
+    adapter = {"adapter": str(header.adapter.folder)} if header.adapter else {}
+    return {"model": prepared.models[name], "folder": str(header.folder), **adapter, "sha256": digests}
+
+
+def _told(header: CheckpointHeader, file: Path) -> str:
+    """A file's name, which an adapter's folder may share with the model's."""
+    is_adapters = header.adapter is not None and file.parent == header.adapter.folder
+    return f"adapter/{file.name}" if is_adapters else file.name
 
 
 def _set_digests(prepared: PreparedSearch) -> dict[str, str]:

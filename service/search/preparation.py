@@ -18,7 +18,8 @@ from service.specification.schema import SpaceSection
 from workers.candidate_worker import Measure, WorkerSetup
 from workers.checkpoints.compatibility import check_compatible
 from workers.checkpoints.fingerprint import fingerprint
-from workers.checkpoints.header import CheckpointHeader, read_header
+from workers.checkpoints.header import CheckpointHeader
+from workers.checkpoints.model_files import pinned, read_model_header
 from workers.example_set import Example, check_fields, check_split, of_split, read_examples
 from workers.scorers import SCORERS, Scorer, ScorerOptions, read_options
 
@@ -39,12 +40,13 @@ class PreparedSearch:
     """A specification whose models, sets and space have been read and fit together.
 
     Args:
-        specification: as given.
+        specification: as given, with the commits of hub ids.
         headers: model name → header, base first.
         space: what is searched.
         measures: name → scorer and examples: each objective on `search`, and as `NAME@holdout` with each
             report on the examples held out.
         checks_engine: whether the engine must be installed here to start workers.
+        left_out: experts of the specification that are the base itself; the specification here is without them.
     """
 
     specification: Specification
@@ -52,6 +54,14 @@ class PreparedSearch:
     space: SearchSpace
     measures: Mapping[str, Measure]
     checks_engine: bool = True
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know before the search starts."""
+        return tuple(
+            f"'{name}' is the base itself: its task vector is zero, and it is left out." for name in self.left_out
+        )
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -65,8 +75,8 @@ class PreparedSearch:
 
     @property
     def models(self) -> dict[str, str]:
-        """Model name → folder, base first."""
-        return {name: str(header.folder) for name, header in self.headers.items()}
+        """Model name → `ModelReference.notation`, base first."""
+        return self.specification.models.notations
 
     @property
     def device(self) -> str:
@@ -222,18 +232,42 @@ def _prepare(specification: Specification) -> PreparedSearch:
         raise SpecificationError(
             f"`search.sampler` must be one of {', '.join(('auto', *SAMPLERS))}, but got '{sampler}'."
         )
-    models = {BASE: specification.models.base, **specification.models.experts}
-    headers = {name: read_header(folder) for name, folder in models.items()}
+    headers = {name: read_model_header(text) for name, text in specification.models.notations.items()}
+    specification, left_out = _effective(specification, headers)
+    models = specification.models.notations
+    headers = {name: headers[name] for name in models}
     check_compatible(headers[BASE], {name: header for name, header in headers.items() if name != BASE})
     space = SearchSpace(
-        base=specification.models.base,
-        experts=specification.models.experts,
+        base=models[BASE],
+        experts={name: text for name, text in models.items() if name != BASE},
         tensor_names=headers[BASE].merged_names,
         options=_space_options(specification, headers[BASE]),
     )
     measures = _measures(specification)
     _check_racing(specification)
-    return PreparedSearch(specification, headers, space, measures)
+    return PreparedSearch(specification, headers, space, measures, left_out=left_out)
+
+
+def _effective(
+    specification: Specification, headers: Mapping[str, CheckpointHeader]
+) -> tuple[Specification, tuple[str, ...]]:
+    """The specification with the commits of the hub that were read, and without experts that are the base itself.
+
+    Such an expert's task vector is zero; configurations of mergekit often list the base among the models.
+    """
+    given = specification.models
+    digest = fingerprint(headers[BASE])
+    left_out = tuple(name for name in given.experts if fingerprint(headers[name]) == digest)
+    experts = {name: pinned(given.notations[name], headers[name]) for name in given.experts if name not in left_out}
+    if not experts:
+        raise SpecificationError(
+            f"`models.experts` must hold a model that differs from the base, but {', '.join(left_out)} "
+            f"{'is' if len(left_out) == 1 else 'are'} the base itself, and its task vector is zero."
+        )
+    models = given.model_copy(update={BASE: pinned(given.notations[BASE], headers[BASE]), "experts": experts})
+    rules = tuple(rule for rule in specification.space.bounds if rule.expert not in left_out)
+    space = specification.space.model_copy(update={"bounds": rules})
+    return specification.model_copy(update={"models": models, "space": space}), left_out
 
 
 def _check_racing(specification: Specification) -> None:

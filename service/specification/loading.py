@@ -15,19 +15,21 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from search_spaces.errors import SpecificationError
+from search_spaces.merge_recipe import BASE
 from service.specification.document import read_document
+from service.specification.models_schema import MAPPING_TAG, TEXT_TAG, ModelsSection, model_key
 from service.specification.schema import Specification
 
 # What pydantic appends to a location: the three that bounds may be, and that a key itself is wrong.
 _PAIR, _NUMBER, _SWITCH, _KEY = "tuple[float, float]", "float", "bool", "[key]"
 # What it appends where a value may be one of several kinds.
-_UNION = re.compile(r"constrained-str|dict\[.*\]|tuple\[constrained-str.*\]")
+_UNION = re.compile(rf"constrained-str|dict\[.*\]|tuple\[constrained-str.*\]|{TEXT_TAG}|{MAPPING_TAG}")
 # Of the mistakes of one specification.
 _MAX_TOLD = 20
 # pydantic's kind of mistake (and two of our own) → what must hold.
 _MUST = {
     "bounds": "be a finite number or a pair of them, [low, high]",
-    "model": "be the folder of a whole checkpoint (merge an adapter into its base first)",
+    "model": "be a folder, a hub id, or a mapping of `model`, `revision`, `adapter` and `adapter_revision`",
     "source": "be the folder of a model, or a mapping with `endpoint` and `model`",
     "string_type": "be text",
     "string_too_short": "be text",
@@ -89,7 +91,8 @@ def restore_specification(values: Mapping[str, Any]) -> Specification:
     Raises:
         SpecificationError: an older version stored it, and it cannot be read any more.
     """
-    return _with_absolute_paths(check_specification(json.dumps(dict(values)), is_json=True), Path("/"))
+    # Its models are absolute paths or hub ids already: to look for a folder called like one would find another model.
+    return _with_absolute_paths(check_specification(json.dumps(dict(values)), is_json=True), Path("/"), is_stored=True)
 
 
 def check_specification(text: str, *, is_json: bool = False) -> Specification:
@@ -125,11 +128,10 @@ def _check_finite(value: Any, path: str = "") -> None:
         _check_finite(each, f"{path}.{key}" if path else str(key))
 
 
-def _with_absolute_paths(specification: Specification, folder: Path) -> Specification:
+def _with_absolute_paths(specification: Specification, folder: Path, *, is_stored: bool = False) -> Specification:
     values = specification.model_dump(mode="json")
-    models = values["models"]
-    models["base"] = str(folder / models["base"])
-    models["experts"] = {name: str(folder / path) for name, path in models["experts"].items()}
+    if not is_stored:
+        values["models"] |= _absolute_models(specification.models, folder)
     for section in ("objectives", "report"):
         for name, measure in values[section].items():
             if measure["set"] is not None:
@@ -138,6 +140,18 @@ def _with_absolute_paths(specification: Specification, folder: Path) -> Specific
     if values["synthesis"] is not None:
         _make_absolute(values["synthesis"], folder, values["name"])
     return Specification.model_validate_json(json.dumps(values))
+
+
+def _absolute_models(models: ModelsSection, folder: Path) -> dict[str, Any]:
+    from workers.checkpoints.model_files import seen_from
+
+    found = {}
+    for name, notation in models.notations.items():
+        try:
+            found[name] = seen_from(notation, folder)
+        except SpecificationError as error:
+            raise SpecificationError(f"`{model_key(name)}`: {error}") from None
+    return {BASE: found.pop(BASE), "experts": found}
 
 
 def _absolute_options(measure: dict[str, Any], folder: Path, key: str) -> dict[str, Any]:

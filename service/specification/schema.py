@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from search_spaces.merge_recipe import BASE
+from service.specification.models_schema import ModelsSection
 from service.specification.section import Name, Section, Text
 from service.specification.synthesis_schema import SynthesisSection
 
@@ -17,20 +17,6 @@ _MAX_SEED = 2**63 - 1
 
 # A pair of bounds, or one number (for a switch, true or false) that fixes the value.
 Bounds = tuple[float, float] | float | bool
-
-
-class ModelsSection(Section):
-    """Which models are merged: folders of Hugging Face checkpoints in safetensors."""
-
-    base: Text
-    experts: dict[Name, Text] = Field(min_length=1, max_length=_MAX_ENTRIES)
-
-    @field_validator("experts")
-    @classmethod
-    def _base_is_reserved(cls, experts: dict[str, str]) -> dict[str, str]:
-        if BASE in experts:
-            raise ValueError(f"no expert may be called '{BASE}': that is the base model's name")
-        return experts
 
 
 class ParameterBounds(Section):

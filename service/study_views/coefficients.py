@@ -8,14 +8,14 @@ from functools import lru_cache
 from typing import Any
 
 from search_spaces.errors import UserError
-from search_spaces.merge_recipe import owners
+from search_spaces.merge_recipe import BASE, owners
 from search_spaces.method_signature import MethodParameter, MethodSignature
 from search_spaces.method_signatures import METHOD_SIGNATURES
 from search_spaces.parameter_groups import group_parameters
 from service.search.preparation import bounds_rules
 from service.specification import Specification
 from service.study_views.study_view import StudyView
-from workers.checkpoints.header import read_header
+from workers.checkpoints.model_files import read_model_header
 
 
 class CoefficientTable:
@@ -35,7 +35,7 @@ class CoefficientTable:
         self._owners = owners(self._signature, tuple(specification.models.experts))
         self._rules = bounds_rules(space)
         try:
-            self._groups = _groups(view.line, specification.models.base, space.granularity)
+            self._groups = _groups(view.line, specification.models.notations[BASE], space.granularity)
         except (UserError, OSError):
             self._groups = ()
 
@@ -64,7 +64,7 @@ class CoefficientTable:
 @lru_cache(maxsize=64)
 def _groups(_line: str, base: str, granularity: str) -> tuple[str, ...]:
     """The groups of the base model's tensors; what cannot be read is tried again the next time."""
-    return tuple(group_parameters(read_header(base).merged_names, granularity))
+    return tuple(group_parameters(read_model_header(base, offline=True).merged_names, granularity))
 
 
 def _groups_named(params: Iterable[str]) -> tuple[str, ...]:

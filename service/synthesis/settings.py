@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import ExampleSetError, SpecificationError
-from search_spaces.merge_recipe import BASE
 from service.specification import Specification, SynthesisSection
+from service.specification.models_schema import model_key
 from service.specification.synthesis_schema import DomainExpertSection, DomainSection, QuestionsSection
 from service.synthesis import prompts
 from workers.checkpoints.header import read_header
+from workers.checkpoints.model_files import read_model_header
 from workers.example_set import read_examples
 from workers.guards import Guard, guard_from
 from workers.inference_engines import ModelSource
@@ -164,7 +165,18 @@ def settings_of(specification: Specification) -> SynthesisSettings:
 
 
 def _folders(specification: Specification) -> dict[str, str]:
-    return {BASE: specification.models.base, **specification.models.experts}
+    """Model name → folder, base first; of a hub id, in the hub's cache."""
+    return {name: _folder(name, text) for name, text in specification.models.notations.items()}
+
+
+def _folder(name: str, notation: str) -> str:
+    header = read_model_header(notation)
+    if header.adapter:
+        raise SpecificationError(
+            f"`{model_key(name)}` must be a whole model where sets are made, for each is asked by itself, but has the "
+            f"adapter '{header.adapter.folder}'. Merge it into its base with PEFT's `merge_and_unload()` for that."
+        )
+    return str(header.folder)
 
 
 def _safety(section: SynthesisSection) -> SafetySettings | None:

@@ -15,6 +15,7 @@ from search_spaces.errors import CandidateError, CheckpointError, RecipeError
 from search_spaces.merge_recipe import BASE
 from workers.candidate_worker import CandidateWorker, WorkerSetup
 from workers.checkpoints import MappedCheckpoint, read_header
+from workers.checkpoints.opening import open_model
 from workers.live_candidate import LiveCandidate
 
 MakeRecipe = Callable[..., MergeRecipe]
@@ -165,3 +166,17 @@ def test_a_model_with_other_parameters_than_its_checkpoint_is_refused(models: di
 def test_a_recipe_of_another_dtype_is_refused(live: LiveCandidate, make_recipe: MakeRecipe) -> None:
     with pytest.raises(RecipeError, match=r"`dtype` must be the candidate's, float32, but is bfloat16"):
         live.make(make_recipe("task_arithmetic", weight=0.4, dtype="bfloat16"))
+
+
+def test_an_adapter_alone_is_the_base_with_the_adapter(models: dict[str, str], adapter: Path) -> None:
+    notation = f"{models[BASE]}+{adapter}"
+    candidate = CandidateWorker(WorkerSetup({BASE: models[BASE], "medical": notation}, {})).candidate
+    names = read_header(models[BASE]).merged_names
+    space = SearchSpace(models[BASE], {"medical": notation}, names, SpaceOptions("task_arithmetic", dtype="float32"))
+    (alone,) = [landmark.recipe for landmark in space.landmarks() if landmark.name == "medical"]
+    candidate.make(alone)
+    adapted, base = open_model(notation), MappedCheckpoint(models[BASE])
+    found = weights(candidate)
+    assert all(torch.equal(found[name], adapted.tensor(name).float()) for name in names)
+    changed = [name for name in names if not torch.equal(adapted.tensor(name), base.tensor(name))]
+    assert changed == ["model.layers.1.mlp.up_proj.weight"]

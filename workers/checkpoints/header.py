@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
 from search_spaces.errors import CheckpointError
+from search_spaces.model_reference import ModelReference
+
+if TYPE_CHECKING:
+    from workers.checkpoints.adapter import AdapterHeader
 
 INDEX_FILE = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
@@ -61,11 +65,32 @@ class TensorHeader:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointHeader:
-    """A folder's model configuration and tensors."""
+    """A model's configuration and tensors.
+
+    Args:
+        folder: of its files.
+        config: of the model.
+        tensors: by name; with an adapter, as they are once it is folded in.
+        adapter: that is folded in.
+    """
 
     folder: Path
     config: Mapping[str, Any]
     tensors: Mapping[str, TensorHeader]
+    adapter: AdapterHeader | None = None
+
+    @property
+    def reference(self) -> ModelReference:
+        """The model by its folders on this machine."""
+        return ModelReference(
+            str(self.folder.resolve()), adapter=str(self.adapter.folder.resolve()) if self.adapter else None
+        )
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """Where its tokenizer lies: with the adapter, where that brings one."""
+        own = self.adapter and (self.adapter.folder / "tokenizer.json").is_file()
+        return self.adapter.folder if self.adapter and own else self.folder
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -141,7 +166,7 @@ def read_header(folder: str | Path) -> CheckpointHeader:
     config = read_json(folder / "config.json")
     tensors: dict[str, TensorHeader] = {}
     for file in _files(folder):
-        tensors |= _read_file(folder, file)
+        tensors |= read_tensors(folder, file)
     return CheckpointHeader(folder, config, tensors)
 
 
@@ -190,7 +215,12 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _read_file(folder: Path, file: str) -> dict[str, TensorHeader]:
+def read_tensors(folder: Path, file: str) -> dict[str, TensorHeader]:
+    """The tensors of one safetensors file.
+
+    Raises:
+        CheckpointError: it is not whole, or no such file.
+    """
     try:
         with safe_open(folder / file, framework="numpy") as opened:
             slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118  not a dict

@@ -34,15 +34,15 @@ class MergeExtension:
     whole tensors and keeps its part of them.
     """
 
-    def open_checkpoints(self, folders: dict[str, str], dtype: str, head_source: str) -> None:
+    def open_checkpoints(self, models: dict[str, str], dtype: str, head_source: str) -> None:
         """Map the checkpoints to merge; once, before the first `apply_merge`.
 
         Args:
-            folders: model name → folder, `base` first.
+            models: see `open_checkpoints` of `workers.checkpoints.opening`.
             dtype: see `MergeSources`.
             head_source: see `VllmEngine`.
         """
-        checkpoints = open_checkpoints(folders)
+        checkpoints = open_checkpoints(models)
         self.merge_sources = MergeSources(checkpoints, checkpoints[BASE].header.merged_names, dtype)
         self.head_source = head_source
 

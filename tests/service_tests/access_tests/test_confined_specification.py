@@ -13,7 +13,7 @@ from search_spaces.errors import AccessError, SpecificationError, UserError
 from service.access import confined_specification
 from service.access.confined_specification import Reach, confine
 from service.access.roots import Roots
-from service.specification import Specification, check_specification
+from service.specification import Specification, check_specification, restore_specification
 from workers.scorers import SCORERS, ScorerOptions
 
 FAMILY = Path(__file__).parents[3] / "service" / "demo" / "tiny_family"
@@ -74,6 +74,59 @@ def test_every_path_is_confined(values: dict[str, Any], reach: Reach, place: str
     section[key] = "/etc/passwd"
     with pytest.raises(AccessError, match=f"`{place}` must lie below a root"):
         confine(check_specification(json.dumps(values)), reach)
+
+
+@pytest.fixture
+def hub_reach() -> Reach:
+    return Reach(Roots((FAMILY,), (FAMILY,)), hub_models=True)
+
+
+def confined_model(values: dict[str, Any], model: object, reach: Reach) -> str:
+    """An expert as it is stored, with `~` for the root."""
+    values["models"]["experts"]["expert"] = model
+    found = confine(check_specification(json.dumps(values)), reach).models.experts["expert"]
+    assert isinstance(found, str)
+    return found.replace(str(FAMILY), "~")
+
+
+@pytest.mark.parametrize("model", ["org/name", "org/name@v1", "base+org/lora", {"adapter": "org/lora"}, "etc/ssl"])
+def test_hub_ids_are_out_of_reach_unless_the_service_says_so(
+    values: dict[str, Any], reach: Reach, hub_reach: Reach, model: object
+) -> None:
+    with pytest.raises(AccessError, match=r"`models\.experts\.expert(\.adapter)?` must be .* with `--hub-models` only"):
+        confined_model(values, model, reach)
+    text = model if isinstance(model, str) else "base+org/lora"
+    assert confined_model(values, model, hub_reach) == text.replace("base+", "~/base+")
+
+
+def test_a_hub_id_never_becomes_a_folder_that_is_called_so(values: dict[str, Any], hub_reach: Reach) -> None:
+    values["models"]["base"] = "etc/ssl"
+    confined = confine(check_specification(json.dumps(values)), hub_reach)
+    restored = restore_specification(confined.model_dump(mode="json"))
+    assert restored.models.base == "etc/ssl"
+    assert Path("/etc/ssl").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("model", "notation"),
+    [
+        ("base+expert", "~/base+~/expert"),
+        ({"adapter": "expert"}, "~/base+~/expert"),
+        ({"model": str(FAMILY / "aligned"), "adapter": "expert"}, "~/aligned+~/expert"),
+    ],
+)
+def test_adapters_are_found_below_the_roots(values: dict[str, Any], reach: Reach, model: object, notation: str) -> None:
+    assert confined_model(values, model, reach) == notation
+
+
+@pytest.mark.parametrize("path", ["/etc", "../lora", "~/lora", "/proc/self/cwd", "base/../../lora", "C:/lora"])
+@pytest.mark.parametrize("form", ["base+{}", "{}+expert", {"adapter": "{}"}, {"model": "{}", "adapter": "expert"}])
+def test_no_part_of_a_model_leads_out_of_the_roots(
+    values: dict[str, Any], hub_reach: Reach, form: str | dict[str, str], path: str
+) -> None:
+    model = form.format(path) if isinstance(form, str) else {key: text.format(path) for key, text in form.items()}
+    with pytest.raises(AccessError, match=r"`models\.experts\.expert(\.adapter)?` must"):
+        confined_model(values, model, hub_reach)
 
 
 OUTSIDE = ("/etc", "../expert", "~/guard", {"model": "/etc"}, {"model": "/etc", "endpoint": ""})

@@ -99,6 +99,35 @@ def test_models_that_do_not_fit_are_refused(prepare: Prepare, tmp_path: Path) ->
         prepare(models=models(expert=config.parent))
 
 
+def test_an_expert_that_is_the_base_is_left_out(prepare: Prepare, tmp_path: Path) -> None:
+    given = models(same=FAMILY / "base", expert=FAMILY / "expert", copy=copied("base", tmp_path))
+    rules = [{"expert": "copy", "weight": 1}, {"expert": "expert", "weight": [0.2, 0.8]}]
+    for method in ("task_arithmetic", "linear", "slerp"):
+        bounds = {"bounds": rules} if method == "linear" else {}
+        prepared = prepare(models=given, space={"method": method, "weight": None, **bounds})
+        assert list(prepared.models) == ["base", "expert"]
+        assert prepared.left_out == ("same", "copy")
+        assert prepared.notes[0] == "'same' is the base itself: its task vector is zero, and it is left out."
+    alone = prepare(models=models(expert=FAMILY / "expert"))
+    assert alone.notes == ()
+    assert prepare(models=given).identity.fixed == alone.identity.fixed
+
+
+def test_an_expert_that_is_the_base_is_no_search(prepare: Prepare) -> None:
+    with pytest.raises(SpecificationError, match="must hold a model that differs from the base, but same is the base"):
+        prepare(models=models(same=FAMILY / "base"))
+
+
+def test_an_adapter_is_an_expert(prepare: Prepare, adapter: Path) -> None:
+    prepared = prepare(models={"base": str(FAMILY / "base"), "experts": {"medical": {"adapter": str(adapter)}}})
+    notation = f"{FAMILY / 'base'}+{adapter}"
+    assert prepared.models["medical"] == prepared.recipe({**prepared.encoded_landmarks["base"]}).experts["medical"]
+    assert prepared.models["medical"] == notation
+    assert prepared.worker_setup().models["medical"] == notation
+    again = prepare(models={"base": str(FAMILY / "base"), "experts": {"medical": notation}})
+    assert again.identity.fixed == prepared.identity.fixed
+
+
 def test_an_objective_needs_examples_to_search_by(prepare: Prepare, write_set: WriteSet) -> None:
     given = {"set": write_set(ROW | {"split": "holdout"}), "scorer": "refusal_margin"}
     with pytest.raises(SpecificationError, match=r"`objectives.alignment.set` must hold examples of split `search`"):

@@ -17,7 +17,7 @@ from service.specification import Specification, check_specification, load_speci
 GOOD = """\
 name: llama3-biomed
 models:
-  base: models/base
+  base: ./models/base
   experts:
     chat: ../chat
     medical: /models/medical
@@ -36,6 +36,7 @@ report:
 search: {sampler: nsga2, evaluations: 300, seed: 7}
 workers: {count: 4, gpus_per_worker: 1, dtype: bfloat16, timeout_s: 60}
 """
+MODEL = "be a folder, a hub id, or a mapping of `model`, `revision`, `adapter` and `adapter_revision`"
 LEAST = """\
 name: least
 models: {base: base, experts: {expert: expert}}
@@ -97,8 +98,8 @@ def test_paths_are_seen_from_the_file(tmp_path: Path, monkeypatch: pytest.Monkey
     (folder / "spec.yaml").write_text(GOOD)
     monkeypatch.chdir(tmp_path)
     specification = load_specification("searches/spec.yaml")
-    assert Path(specification.models.base) == folder / "models/base"
-    assert Path(specification.models.experts["chat"]).resolve() == tmp_path / "chat"
+    assert Path(specification.models.notations["base"]) == folder / "models/base"
+    assert Path(specification.models.notations["chat"]).resolve() == tmp_path / "chat"
     assert specification.models.experts["medical"] == "/models/medical"
     assert specification.objectives["alignment"].set == str(folder / "safety.jsonl")
     assert specification.report["refusal"].set == str(folder / "safety.jsonl")
@@ -192,14 +193,37 @@ BOUNDS = "must be a finite number or a pair of them, [low, high], but got"
             "models: {base: b, experts: {base: x}}",
             "`models.experts`: no expert may be called 'base': that is the base model's name.",
         ),
+        ("models: {base: 1, experts: {e: x}}", f"`models.base` must {MODEL}, but got 1."),
+        ("models: {base: b, experts: {e: [x]}}", f'`models.experts.e` must {MODEL}, but got ["x"].'),
         (
-            "models: {base: b, experts: {m: {adapter: ./lora}}}",
-            "`models.experts.m` must be the folder of a whole checkpoint (merge an adapter into its base first), "
-            'but got {"adapter": "./lora"}.',
+            "models: {base: {adapter: ./lora}, experts: {e: x}}",
+            "`models.base`: the base must have a `model`, to which an adapter may be added.",
         ),
         (
-            "models: {base: 1, experts: {e: x}}",
-            "`models.base` must be the folder of a whole checkpoint (merge an adapter into its base first), but got 1.",
+            "models: {base: b, experts: {e: {revision: main}}}",
+            "`models.experts.e`: a model must be named by `model`, by `adapter`, or by both.",
+        ),
+        (
+            "models: {base: b, experts: {e: {adapter: ./lora, revision: main}}}",
+            "`models.experts.e`: `revision` is of `model`, which is missing; an adapter's is `adapter_revision`.",
+        ),
+        (
+            "models: {base: b, experts: {e: {model: x, adapter_revision: main}}}",
+            "`models.experts.e`: `adapter_revision` is of `adapter`, which is missing.",
+        ),
+        (
+            "models: {base: b, experts: {e: {model: x, adaptor: y}}}",
+            "`models.experts.e.adaptor` is not a key of a specification; known there: adapter, adapter_revision, "
+            "model, revision. Did you mean `adapter`?",
+        ),
+        (
+            "models: {base: b, experts: {e: {model: ./x, revision: main}}}",
+            "`models.experts.e`: Only a hub id has revisions, but './x' is none and got 'main'.",
+        ),
+        (
+            "models: {base: {model: b, adapter: one}, experts: {e: {adapter: two}}}",
+            "`models.experts.e`: A model with an adapter must be named without `+`, which stands between the two, but "
+            "got 'b+one' and 'two'. Name the folders otherwise, or link to them.",
         ),
         (
             "report: {alignment: {set: s, scorer: x}}",
