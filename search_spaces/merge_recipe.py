@@ -24,8 +24,8 @@ class MergeRecipe:
 
     Args:
         method: a name in `METHOD_SIGNATURES`.
-        base: folder of the base model.
-        experts: name → folder, in the order in which the method takes them.
+        base: `ModelReference.notation` of the base model.
+        experts: name → notation, in the order in which the method takes them.
         groups: parameter group → the tensors that share its coefficients.
         coefficients: owner → group → parameter → value, for every expert (and for `base`
             where the method weighs the base too), and under `SHARED` what is given once for all
@@ -34,6 +34,8 @@ class MergeRecipe:
         task_vectors: merge differences from the base; ignored by methods without that choice.
         seed: of stochastic methods.
         dtype: of the merged tensors: `float32`, `bfloat16` or `float16`.
+        tokenizer_source: whose tokens the merge has: a model's name, or `union` for those of all; None
+            where all models have the same.
 
     Raises:
         RecipeError: a name, a number of models or a value that the method does not take.
@@ -48,6 +50,7 @@ class MergeRecipe:
     task_vectors: bool = True
     seed: int = 0
     dtype: str = "bfloat16"
+    tokenizer_source: str | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHOD_SIGNATURES:
@@ -70,7 +73,7 @@ class MergeRecipe:
 
     @property
     def folders(self) -> dict[str, str]:
-        """Model name → folder, base first."""
+        """Model name → notation, base first."""
         return {BASE: self.base, **self.experts}
 
     def values(self, owner: str, group: str) -> dict[str, float]:

@@ -52,6 +52,7 @@ class SpaceOptions:
         task_vectors: merge differences from the base, where the method has the choice.
         seed: of stochastic methods.
         dtype: of the merged tensors.
+        tokenizer_source: see `MergeRecipe`.
     """
 
     method: str = "task_arithmetic"
@@ -61,6 +62,7 @@ class SpaceOptions:
     task_vectors: bool = True
     seed: int = 0
     dtype: str = "bfloat16"
+    tokenizer_source: str | None = None
 
 
 class SearchSpace:
@@ -70,8 +72,8 @@ class SearchSpace:
     for all models is owned by `*`.
 
     Args:
-        base: folder of the base model.
-        experts: name → folder.
+        base: notation of the base model.
+        experts: name → notation.
         tensor_names: of the base model's checkpoint.
         options: method, granularity, bounds.
 
@@ -194,6 +196,7 @@ class SearchSpace:
             "task_vectors": self.options.task_vectors,
             "seed": self.options.seed,
             "dtype": self.options.dtype,
+            "tokenizer_source": self.options.tokenizer_source,
         }
 
     def _keys(self) -> Iterator[tuple[str, str, MethodParameter]]:

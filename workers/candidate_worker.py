@@ -67,6 +67,7 @@ class WorkerSetup:
         max_batch_tokens: see `TransformersEngine`.
         engine: `transformers` or `vllm`.
         tensor_parallel: see `VllmOptions`.
+        tokenizer: whose tokens candidates have; see `MergeRecipe.tokenizer_source`.
     """
 
     models: Mapping[str, str]
@@ -77,6 +78,7 @@ class WorkerSetup:
     max_batch_tokens: int = 4096
     engine: str = "transformers"
     tensor_parallel: int = 1
+    tokenizer: str | None = None
 
     @property
     def worker_class(self) -> type[CandidateWorker]:
@@ -100,7 +102,7 @@ class CandidateWorker:
         self.setup = setup
         limit_threads(setup.n_threads)
         # First: what is no checkpoint is refused before transformers looks at it.
-        checkpoints = open_checkpoints(setup.models)
+        checkpoints = open_checkpoints(setup.models, setup.tokenizer)
         open_candidate = _open_vllm if setup.engine == "vllm" else _open_transformers
         self.engine, self.candidate = open_candidate(setup, checkpoints)
         self.scorer = cache(self._prepare)
@@ -171,9 +173,15 @@ class CandidateWorker:
 
 def _open_transformers(setup: WorkerSetup, checkpoints: Mapping[str, OpenedCheckpoint]) -> tuple[Any, Any]:
     """The engine, and the `LiveCandidate` that it reads."""
+    from workers.inference_engines.resized_model import load_resized_engine
     from workers.live_candidate import LiveCandidate
 
-    engine = load_engine(str(checkpoints[BASE].header.folder), setup.dtype, setup.device, setup.max_batch_tokens)
+    folder = str(checkpoints[BASE].header.folder)
+    if setup.tokenizer is None:
+        engine = load_engine(folder, setup.dtype, setup.device, setup.max_batch_tokens)
+    else:
+        headers = {name: checkpoint.header for name, checkpoint in checkpoints.items()}
+        engine = load_resized_engine(headers, setup.dtype, setup.device, setup.max_batch_tokens)
     return engine, LiveCandidate(engine.model, checkpoints)
 
 

@@ -20,8 +20,18 @@ def to_mergekit(recipe: MergeRecipe) -> str:
     shared = _shared_settings(recipe)
     if shared:
         config["parameters"] = shared
+    config |= _tokenizer(recipe)
     # Both computed in float32 and rounded once, as here.
     return str(yaml.safe_dump({**config, "dtype": "float32", "out_dtype": recipe.dtype}, sort_keys=False))
+
+
+def _tokenizer(recipe: MergeRecipe) -> dict[str, Any]:
+    """Whose tokens; an average of whole models has no base in mergekit, but unions begin with the base's tokens."""
+    source = recipe.tokenizer_source
+    if source is None:
+        return {}
+    base = {"base_model": recipe.base} if recipe.signature.base_has_parameters else {}
+    return {**base, "tokenizer_source": recipe.folders.get(source, source)}
 
 
 def _models(recipe: MergeRecipe) -> dict[str, Any]:

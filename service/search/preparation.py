@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces import BoundsRule, Landmark, MergeRecipe, SearchSpace, SpaceOptions
 from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.merge_recipe import BASE
+from search_spaces.method_signatures import METHOD_SIGNATURES
 from service.specification import MeasureSection, Specification, WorkersSection, restore_specification
 from service.specification.schema import SpaceSection
 from workers.candidate_worker import Measure, WorkerSetup
@@ -20,6 +21,7 @@ from workers.checkpoints.compatibility import check_compatible
 from workers.checkpoints.fingerprint import fingerprint
 from workers.checkpoints.header import CheckpointHeader
 from workers.checkpoints.model_files import pinned, read_model_header
+from workers.checkpoints.vocabulary import aligned_headers
 from workers.example_set import Example, check_fields, check_split, of_split, read_examples
 from workers.scorers import SCORERS, Scorer, ScorerOptions, read_options
 
@@ -130,6 +132,8 @@ class PreparedSearch:
         specification = self.specification.model_dump(mode="json")
         # By content: a folder may be moved, and a set renamed.
         fixed: dict[str, Any] = {f"models.{name}": fingerprint(header) for name, header in self.headers.items()}
+        if self.specification.models.tokenizer is not None:
+            fixed["models.tokenizer"] = self.specification.models.tokenizer
         # Without what is left out, so that a parameter that is new to the specification changes no study.
         fixed["space"] = self.specification.space.model_dump(mode="json", exclude_none=True)
         fixed["search.seed"] = specification["search"]["seed"]
@@ -165,6 +169,7 @@ class PreparedSearch:
             max_batch_tokens=workers.max_batch_tokens,
             engine=workers.engine,
             tensor_parallel=workers.tensor_parallel,
+            tokenizer=self.specification.models.tokenizer,
         )
 
     def open_pool(self) -> WorkerPool:
@@ -235,7 +240,7 @@ def _prepare(specification: Specification) -> PreparedSearch:
     headers = {name: read_model_header(text) for name, text in specification.models.notations.items()}
     specification, left_out = _effective(specification, headers)
     models = specification.models.notations
-    headers = {name: headers[name] for name in models}
+    headers = aligned_headers({name: headers[name] for name in models}, specification.models.tokenizer)
     check_compatible(headers[BASE], {name: header for name, header in headers.items() if name != BASE})
     space = SearchSpace(
         base=models[BASE],
@@ -253,21 +258,51 @@ def _effective(
 ) -> tuple[Specification, tuple[str, ...]]:
     """The specification with the commits of the hub that were read, and without experts that are the base itself.
 
-    Such an expert's task vector is zero; configurations of mergekit often list the base among the models.
+    Such an expert's task vector is zero; configurations of mergekit often list the base among the models. Where the
+    base has no part in the merge it is an expert like others.
     """
     given = specification.models
+    _check_tokenizer(specification)
     digest = fingerprint(headers[BASE])
-    left_out = tuple(name for name in given.experts if fingerprint(headers[name]) == digest)
+    same = tuple(name for name in given.experts if fingerprint(headers[name]) == digest)
+    left_out = same if _merges_base(specification.space, len(given.experts)) or len(same) == len(given.experts) else ()
     experts = {name: pinned(given.notations[name], headers[name]) for name in given.experts if name not in left_out}
     if not experts:
         raise SpecificationError(
             f"`models.experts` must hold a model that differs from the base, but {', '.join(left_out)} "
             f"{'is' if len(left_out) == 1 else 'are'} the base itself, and its task vector is zero."
         )
-    models = given.model_copy(update={BASE: pinned(given.notations[BASE], headers[BASE]), "experts": experts})
+    base = pinned(given.notations[BASE], headers[BASE])
+    tokenizer = BASE if given.tokenizer in left_out else given.tokenizer
+    models = given.model_copy(update={BASE: base, "experts": experts, "tokenizer": tokenizer})
     rules = tuple(rule for rule in specification.space.bounds if rule.expert not in left_out)
     space = specification.space.model_copy(update={"bounds": rules})
     return specification.model_copy(update={"models": models, "space": space}), left_out
+
+
+def _merges_base(space: SpaceSection, n_experts: int) -> bool:
+    """Whether the base has a part in the arithmetic; an unknown method is told of where all are known."""
+    signature = METHOD_SIGNATURES.get(space.method)
+    if signature is None:
+        return True
+    if signature.merges_a_pair:
+        return n_experts == 1
+    return signature.base_has_parameters or signature.merges_task_vectors(space.task_vectors)
+
+
+def _check_tokenizer(specification: Specification) -> None:
+    models, space = specification.models, specification.space
+    if models.tokenizer is None:
+        return
+    if specification.workers.engine == "vllm":
+        raise SpecificationError(
+            "`models.tokenizer` needs `workers.engine: transformers`: vLLM runs the base with the tokens that it has."
+        )
+    if not _merges_base(space, len(models.experts)):
+        raise SpecificationError(
+            f"`models.tokenizer` needs a base that is merged as well, for it lends its rows to the others, but with "
+            f"'{space.method}' it has no part in this merge. Use another method, or models of one vocabulary."
+        )
 
 
 def _check_racing(specification: Specification) -> None:
@@ -301,6 +336,7 @@ def _space_options(specification: Specification, base: CheckpointHeader) -> Spac
         task_vectors=space.task_vectors,
         seed=specification.search.seed,
         dtype=_dtype(specification, base),
+        tokenizer_source=specification.models.tokenizer,
     )
 
 

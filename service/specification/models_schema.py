@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from search_spaces.errors import SpecificationError
 from search_spaces.merge_recipe import BASE
@@ -49,6 +49,8 @@ class ModelsSection(Section):
 
     base: Model
     experts: dict[Name, Model] = Field(min_length=1, max_length=_MAX_EXPERTS)
+    # Whose tokens the merge has: `base`, `union`, or an expert's name.
+    tokenizer: Text | None = None
 
     @field_validator("base")
     @classmethod
@@ -63,6 +65,14 @@ class ModelsSection(Section):
         if BASE in experts:
             raise ValueError(f"no expert may be called '{BASE}': that is the base model's name")
         return experts
+
+    @field_validator("tokenizer")
+    @classmethod
+    def _tokenizer_is_a_models(cls, tokenizer: str | None, info: ValidationInfo) -> str | None:
+        known = (BASE, "union", *info.data.get("experts", ()))
+        if tokenizer is not None and tokenizer not in known:
+            raise ValueError(f"it must be one of {', '.join(known)}, but got '{tokenizer}'")
+        return tokenizer
 
     @property
     def given(self) -> dict[str, str | ModelSection]:

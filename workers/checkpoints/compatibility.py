@@ -67,13 +67,16 @@ def _check_tokens(base: CheckpointHeader, name: str, expert: CheckpointHeader) -
     ]
     if offending:
         raise IncompatibleModelsError(
-            f"Expert '{name}' ('{expert.folder}') must have the base's vocabulary, but {_first_three(offending)}."
+            f"Expert '{name}' ('{expert.folder}') must have the base's vocabulary, but {_first_three(offending)}. "
+            "`models.tokenizer` says which tokens a merge of both has."
         )
 
 
 def _tokens(header: CheckpointHeader) -> dict[str, int]:
     """Token → id, of a `tokenizer.json`; empty where there is none or its vocabulary is no table."""
-    path = header.folder / "tokenizer.json"
+    if header.vocabulary is not None:
+        return dict(header.vocabulary.tokens)
+    path = header.tokenizer_folder / "tokenizer.json"
     if not path.is_file():
         return {}
     tokenizer = read_json(path)

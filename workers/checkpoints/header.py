@@ -17,6 +17,7 @@ from search_spaces.model_reference import ModelReference
 
 if TYPE_CHECKING:
     from workers.checkpoints.adapter import AdapterHeader
+    from workers.checkpoints.vocabulary import MergedVocabulary
 
 INDEX_FILE = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
@@ -72,12 +73,14 @@ class CheckpointHeader:
         config: of the model.
         tensors: by name; with an adapter, as they are once it is folded in.
         adapter: that is folded in.
+        vocabulary: of the merge, where its tensors have the rows of that.
     """
 
     folder: Path
     config: Mapping[str, Any]
     tensors: Mapping[str, TensorHeader]
     adapter: AdapterHeader | None = None
+    vocabulary: MergedVocabulary | None = None
 
     @property
     def reference(self) -> ModelReference:

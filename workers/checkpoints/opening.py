@@ -6,23 +6,25 @@ from collections.abc import Mapping
 
 from workers.checkpoints._base import OpenedCheckpoint
 from workers.checkpoints.adapted_checkpoint import AdaptedCheckpoint
+from workers.checkpoints.aligned_checkpoint import align
 from workers.checkpoints.finite_weights import check_finite
 from workers.checkpoints.heads import fit_heads
 from workers.checkpoints.mapped_checkpoint import MappedCheckpoint
 from workers.checkpoints.model_files import read_model_header
 
 
-def open_checkpoints(models: Mapping[str, str]) -> dict[str, OpenedCheckpoint]:
+def open_checkpoints(models: Mapping[str, str], tokenizer: str | None = None) -> dict[str, OpenedCheckpoint]:
     """Open a base and its experts; their weights are read once, to see that all are numbers.
 
     Args:
         models: model name → `ModelReference.notation`, `base` first.
+        tokenizer: whose tokens the merge has; see `merge_vocabularies`. None where all have the same.
 
     Raises:
         CheckpointError: a model cannot be read, or holds what is no number.
         IncompatibleModelsError: they do not fit together; see `fit_heads`.
     """
-    found = fit_heads({name: open_model(notation) for name, notation in models.items()})
+    found = align(fit_heads({name: open_model(notation) for name, notation in models.items()}), tokenizer)
     check_finite(found)
     return found
 

@@ -22,6 +22,7 @@ from service.demo import FAMILY
 from service.exports.provenance import file_digest
 from service.samplers import SAMPLERS
 from service.search import PreparedSearch
+from workers.evaluation import Assignment
 from workers.scorers import SCORERS
 from workers.worker_pools import InProcessPool
 
@@ -102,7 +103,7 @@ def test_models_that_do_not_fit_are_refused(prepare: Prepare, tmp_path: Path) ->
 def test_an_expert_that_is_the_base_is_left_out(prepare: Prepare, tmp_path: Path) -> None:
     given = models(same=FAMILY / "base", expert=FAMILY / "expert", copy=copied("base", tmp_path))
     rules = [{"expert": "copy", "weight": 1}, {"expert": "expert", "weight": [0.2, 0.8]}]
-    for method in ("task_arithmetic", "linear", "slerp"):
+    for method in ("task_arithmetic", "linear", "ties"):
         bounds = {"bounds": rules} if method == "linear" else {}
         prepared = prepare(models=given, space={"method": method, "weight": None, **bounds})
         assert list(prepared.models) == ["base", "expert"]
@@ -111,6 +112,19 @@ def test_an_expert_that_is_the_base_is_left_out(prepare: Prepare, tmp_path: Path
     alone = prepare(models=models(expert=FAMILY / "expert"))
     assert alone.notes == ()
     assert prepare(models=given).identity.fixed == alone.identity.fixed
+
+
+def test_a_pair_of_which_one_is_the_base_stays_a_pair(prepare: Prepare) -> None:
+    given = models(expert=FAMILY / "expert", same=FAMILY / "base")
+    prepared = prepare(models=given, space={"method": "slerp", "weight": None})
+    assert list(prepared.models) == ["base", "expert", "same"]
+    assert prepared.notes == ()
+
+
+def test_other_tokens_need_a_base_that_is_merged(prepare: Prepare) -> None:
+    given = models(expert=FAMILY / "expert", aligned=FAMILY / "aligned") | {"tokenizer": "union"}
+    with pytest.raises(SpecificationError, match=r"`models\.tokenizer` needs a base that is merged .* 'slerp' it has no"):
+        prepare(models=given, space={"method": "slerp", "weight": None})
 
 
 def test_an_expert_that_is_the_base_is_no_search(prepare: Prepare) -> None:
@@ -126,6 +140,46 @@ def test_an_adapter_is_an_expert(prepare: Prepare, adapter: Path) -> None:
     assert prepared.worker_setup().models["medical"] == notation
     again = prepare(models={"base": str(FAMILY / "base"), "experts": {"medical": notation}})
     assert again.identity.fixed == prepared.identity.fixed
+
+
+def with_another_token(to: Path) -> Path:
+    folder = copied("expert", to)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    last = max(vocabulary, key=lambda token: vocabulary[token])
+    vocabulary["☃"] = vocabulary.pop(last)
+    tokenizer["model"]["merges"] = [pair for pair in tokenizer["model"]["merges"] if last not in ("".join(pair), *pair)]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    return folder
+
+
+def test_differing_vocabularies_need_a_tokenizer(prepare: Prepare, tmp_path: Path) -> None:
+    given = models(expert=with_another_token(tmp_path))
+    with pytest.raises(
+        IncompatibleModelsError, match=r"must have the base's vocabulary.*`models\.tokenizer` says which"
+    ):
+        prepare(models=given)
+    for tokenizer, n_rows in (("base", 448), ("expert", 448), ("union", 449)):
+        prepared = prepare(models=given | {"tokenizer": tokenizer})
+        shapes = {header.tensors["model.embed_tokens.weight"].shape for header in prepared.headers.values()}
+        assert shapes == {(n_rows, 64)}
+        assert prepared.worker_setup().tokenizer == tokenizer
+        assert prepared.recipe(dict.fromkeys(prepared.space.distributions(), 0.5)).tokenizer_source == tokenizer
+        assert prepared.identity.fixed["models.tokenizer"] == tokenizer
+
+
+def test_a_union_is_scored(prepare: Prepare, tmp_path: Path) -> None:
+    prepared = prepare(models=models(expert=with_another_token(tmp_path)) | {"tokenizer": "union"})
+    with InProcessPool(prepared.worker_setup()) as pool:
+        recipe = prepared.recipe(dict.fromkeys(prepared.space.distributions(), 0.5))
+        assert pool.evaluate(Assignment(recipe, prepared.objectives)).scores.keys() == set(prepared.objectives)
+
+
+def test_vllm_keeps_the_tokens_that_it_has(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.search.preparation.find_spec", lambda name: object())
+    given = models(expert=FAMILY / "expert") | {"tokenizer": "base"}
+    with pytest.raises(SpecificationError, match=r"`models\.tokenizer` needs `workers\.engine: transformers`"):
+        prepare(models=given, workers={"pool": "in_process", "engine": "vllm"})
 
 
 def test_an_objective_needs_examples_to_search_by(prepare: Prepare, write_set: WriteSet) -> None:

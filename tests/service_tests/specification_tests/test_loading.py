@@ -226,6 +226,10 @@ BOUNDS = "must be a finite number or a pair of them, [low, high], but got"
             "got 'b+one' and 'two'. Name the folders otherwise, or link to them.",
         ),
         (
+            "models: {base: b, experts: {e: x}, tokenizer: f}",
+            "`models.tokenizer`: it must be one of base, union, e, but got 'f'.",
+        ),
+        (
             "report: {alignment: {set: s, scorer: x}}",
             "`report`: a measure is either an objective or a report, but 'alignment' is both.",
         ),

@@ -47,3 +47,15 @@ def sharded(family: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model: Any = AutoModelForCausalLM.from_pretrained(family / "base", dtype="auto", local_files_only=True)
     model.save_pretrained(folder, max_shard_size="100KB")
     return folder
+
+
+@pytest.fixture(scope="session")
+def load_saved() -> Callable[[Path], tuple[Any, Any]]:
+    """Loads a folder as transformers does: the model and its tokenizer."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    def load(folder: Path) -> tuple[Any, Any]:
+        options: Any = {"local_files_only": True}
+        return AutoModelForCausalLM.from_pretrained(folder, **options), AutoTokenizer.from_pretrained(folder, **options)
+
+    return load
