@@ -31,7 +31,7 @@ class AlignedCheckpoint:
         self._checkpoints = checkpoints
         self._vocabulary = vocabulary
         self._made: dict[str, Tensor] = {}
-        self.header = aligned_header(checkpoints[model].header, vocabulary)
+        self.header = aligned_header({name: opened.header for name, opened in checkpoints.items()}, model, vocabulary)
         self._aligned = frozenset(vocabulary_names(self.header))
 
     def tensor(self, name: str) -> Tensor:
@@ -46,25 +46,20 @@ class AlignedCheckpoint:
         return name in self.header.tensors
 
     def _align(self, name: str) -> Tensor:
-        """`n_rows x ...`, for this model."""
+        """`n_rows x ...`: what the models lend, and over it first the base's own rows and then this model's."""
         import torch
 
         given = {model: checkpoint.tensor(name) for model, checkpoint in self._checkpoints.items()}
         rows = {model: torch.tensor(found) for model, found in self._vocabulary.rows.items()}
-        has = torch.stack([found >= 0 for found in rows.values()])  # n_models x n_rows
-        lacked_by_base = ~has[0]
-        needs_mean = bool((lacked_by_base & (has.sum(0) > 1)).any())
-        dtypes = {tensor.dtype for tensor in given.values()}
-        dtype = dtypes.pop() if len(dtypes) == 1 and not needs_mean else torch.float32
-        # Weights have two dimensions, biases of a head have one.
-        count = has.sum(0).clamp(min=1).view(-1, *[1] * (given[self._model].dim() - 1))
-        total = torch.zeros(len(lacked_by_base), *given[self._model].shape[1:])
-        for (model, tensor), found in zip(given.items(), has, strict=True):
-            total[found] += tensor[rows[model][found]].float()
-        aligned = (total / count).to(dtype)
-        for index in dict.fromkeys((0, list(given).index(self._model))):
-            model = list(given)[index]
-            aligned[has[index]] = given[model][rows[model][has[index]]].to(dtype)
+        has = {model: found >= 0 for model, found in rows.items()}
+        total = torch.zeros(self.header.tensors[name].shape)
+        for model, tensor in given.items():
+            total[has[model]] += tensor[rows[model][has[model]]].float()
+        count = torch.stack(list(has.values())).sum(0).clamp(min=1)
+        dtype = torch.float32 if self.header.tensors[name].dtype == "F32" else given[self._model].dtype
+        aligned = (total / count.view(-1, *[1] * (total.dim() - 1))).to(dtype)
+        for model in (next(iter(given)), self._model):
+            aligned[has[model]] = given[model][rows[model][has[model]]].to(dtype)
         return aligned
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from search_spaces.errors import CheckpointError, SpecificationError
 from search_spaces.merge_recipe import BASE
-from workers.checkpoints.header import CheckpointHeader, TensorHeader, is_head, read_json
+from workers.checkpoints.header import CheckpointHeader, is_head, read_json
 
 TOKENIZER_FILE = "tokenizer.json"
 # A vocabulary of all models' tokens, in place of one model's.
@@ -36,6 +36,13 @@ class MergedVocabulary:
     def size(self) -> int:
         """How many rows the merge has."""
         return 1 + max(self.tokens.values())
+
+    @property
+    def takes_means(self) -> bool:
+        """Whether several models have a token that the base lacks."""
+        base, *others = self.rows.values()
+        by_token = zip(base, *others, strict=True)
+        return any(own < 0 and sum(row >= 0 for row in rows) > 1 for own, *rows in by_token)
 
 
 def vocabulary_names(header: CheckpointHeader) -> tuple[str, ...]:
@@ -71,16 +78,23 @@ def merge_vocabularies(headers: Mapping[str, CheckpointHeader], source: str) -> 
     return MergedVocabulary(taken, tokenizer.to_str(), tokens, rows)
 
 
-def aligned_header(header: CheckpointHeader, vocabulary: MergedVocabulary) -> CheckpointHeader:
-    """A model as it is with the rows of the merge.
+def aligned_header(
+    headers: Mapping[str, CheckpointHeader], model: str, vocabulary: MergedVocabulary
+) -> CheckpointHeader:
+    """A model as it is with the rows of the merge: in its dtype, or in float32 where dtypes differ or means are taken.
 
     Args:
-        header: of the model.
+        headers: model name → header, base first.
+        model: which of them.
         vocabulary: of the merge.
     """
-    given = {name: header.tensors[name] for name in vocabulary_names(header)}
-    resized = {name: replace(tensor, shape=(vocabulary.size, *tensor.shape[1:])) for name, tensor in given.items()}
-    tensors: dict[str, TensorHeader] = {**header.tensors, **resized}
+    header = headers[model]
+    tensors = dict(header.tensors)
+    for name in vocabulary_names(header):
+        given = tensors[name]
+        dtypes = {other.tensors[name].dtype for other in headers.values() if name in other.tensors}
+        dtype = "F32" if len(dtypes) > 1 or vocabulary.takes_means else given.dtype
+        tensors[name] = replace(given, dtype=dtype, shape=(vocabulary.size, *given.shape[1:]))
     config = {**header.config, "vocab_size": vocabulary.size}
     return replace(header, config=config, tensors=tensors, vocabulary=vocabulary)
 
@@ -94,7 +108,7 @@ def aligned_headers(headers: Mapping[str, CheckpointHeader], source: str | None)
     if source is None:
         return dict(headers)
     vocabulary = merge_vocabularies(headers, source)
-    return {name: aligned_header(header, vocabulary) for name, header in headers.items()}
+    return {name: aligned_header(headers, name, vocabulary) for name in headers}
 
 
 def _n_rows(header: CheckpointHeader) -> int:

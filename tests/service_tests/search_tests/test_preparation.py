@@ -123,7 +123,9 @@ def test_a_pair_of_which_one_is_the_base_stays_a_pair(prepare: Prepare) -> None:
 
 def test_other_tokens_need_a_base_that_is_merged(prepare: Prepare) -> None:
     given = models(expert=FAMILY / "expert", aligned=FAMILY / "aligned") | {"tokenizer": "union"}
-    with pytest.raises(SpecificationError, match=r"`models\.tokenizer` needs a base that is merged .* 'slerp' it has no"):
+    with pytest.raises(
+        SpecificationError, match=r"`models\.tokenizer` needs a base that is merged .* 'slerp' it has no"
+    ):
         prepare(models=given, space={"method": "slerp", "weight": None})
 
 
