@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 VLLM_VENV := .venv-vllm
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet
+MERGEKIT_VENV := .venv-mergekit
 
-.PHONY: demo serve test test-all test-browser test-vllm fuzz format bench-methods bench-scoring bench-service paper-experiment real-trio clean
+.PHONY: demo serve test test-all test-browser test-vllm fuzz parity format bench-methods bench-scoring bench-service paper-experiment real-trio clean
 
 demo: $(VENV)/.installed  ## Search the bundled tiny family and export a merge
 	$(BIN)/paretomerge demo
@@ -29,6 +30,9 @@ test-vllm: $(VLLM_VENV)/.installed  ## The engine `vllm`, on the CPU and in an e
 
 fuzz: $(VENV)/.installed-dev  ## 10,000 mutated specifications to the service: none may make it fail
 	$(BIN)/python -m tests.fuzz_specifications --documents 10000
+
+parity: $(VENV)/.installed-dev $(MERGEKIT_VENV)/.installed  ## Every shared merge method beside the real mergekit
+	$(BIN)/python -m scripts.parity
 
 format: $(VENV)/.installed-dev  ## Rewrite the code in its style
 	$(BIN)/ruff format .
@@ -77,5 +81,11 @@ $(VLLM_VENV)/.installed: pyproject.toml requirements-vllm.txt
 	$(VLLM_PIP) --no-deps --no-build-isolation -e .
 	touch $@
 
+# mergekit alone: it needs nothing of ours, and is no dependency.
+$(MERGEKIT_VENV)/.installed: requirements-mergekit.txt
+	$(PYTHON) -m venv --clear $(MERGEKIT_VENV)
+	$(MERGEKIT_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r requirements-mergekit.txt
+	touch $@
+
 clean:  ## Remove what was built; the database of the studies stays
-	rm -rf $(VENV) $(VLLM_VENV) build dist paretomerge-demo
+	rm -rf $(VENV) $(VLLM_VENV) $(MERGEKIT_VENV) build dist paretomerge-demo

@@ -1,0 +1,72 @@
+"""The table of merge methods, as rows and as markdown; without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search_spaces import METHOD_SIGNATURES, MethodSignature
+from service.methods.parity_record import ParityRecord
+
+HEADINGS = ("method", "mergekit", "parity", "differentiable", "searched", "models", "reference")
+
+
+@dataclass(frozen=True, slots=True)
+class MethodRow:
+    """One method.
+
+    Args:
+        method: its name.
+        mergekit: the version that has it too and was merged beside; empty for none.
+        parity: how the two agree; empty where there is no other.
+        differentiable: merged weights are differentiable in the coefficients almost everywhere.
+        searched: parameter → where its values may lie.
+        models: how many it merges, base included.
+        reference: the paper.
+    """
+
+    method: str
+    mergekit: str
+    parity: str
+    differentiable: bool
+    searched: dict[str, tuple[float, float]]
+    models: str
+    reference: str
+
+    def cells(self) -> tuple[str, ...]:
+        """As text, in the order of `HEADINGS`."""
+        bounds = ", ".join(f"{name} [{low:g}, {high:g}]" for name, (low, high) in self.searched.items())
+        answer = "yes" if self.differentiable else "no"
+        return (self.method, self.mergekit, self.parity, answer, bounds, self.models, self.reference)
+
+
+def method_rows(record: ParityRecord) -> list[MethodRow]:
+    """Every registered method, beside what was found of it."""
+    return [_row(signature, record) for signature in METHOD_SIGNATURES.values()]
+
+
+def _row(signature: MethodSignature, record: ParityRecord) -> MethodRow:
+    return MethodRow(
+        method=signature.name,
+        mergekit=record.mergekit if signature.name in record.mergekit_methods else "",
+        parity=_parity(signature.name, record),
+        differentiable=signature.differentiable,
+        searched={parameter.name: (parameter.minimum, parameter.maximum) for parameter in signature.parameters},
+        models="2" if signature.n_models == 2 else "2 or more",
+        reference=signature.reference,
+    )
+
+
+def _parity(method: str, record: ParityRecord) -> str:
+    if method not in record.mergekit_methods:
+        return ""
+    if method not in record.methods:
+        return "not compared"
+    found = record.methods[method]
+    cases = f"{found.n_cases} cases" if found.kept else f"{found.n_kept} of {found.n_cases} cases"
+    return f"{cases}, {100 * found.share_within_1_ulp:.4f} % ≤ 1 ulp, max {found.max_ulps}"
+
+
+def as_markdown(rows: list[MethodRow]) -> str:
+    """The table as it stands in the documents."""
+    lines = [HEADINGS, ("---",) * len(HEADINGS), *(row.cells() for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
