@@ -1,16 +1,18 @@
-"""The time to make a candidate, as a multiple of what the memory allows.
+"""The time to make a candidate: as a multiple of what the memory allows, and beside mergekit's in-memory path.
 
 The limit is (K + 2) / 2 times one `torch.copy_` of the whole model's bytes: K experts and the base are read and
-the candidate is written, where a copy reads one model and writes one. Both are taken in the same rounds.
+the candidate is written, where a copy reads one model and writes one. mergekit is run as mergekit-evolve runs it:
+planned, executed and copied into a live model, in bfloat16. All three take turns in the same rounds, on the same
+number of threads, with the checkpoints in the page cache; no candidate has a coefficient of the one before.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
+import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,13 +20,19 @@ from typing import Any
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from search_spaces import METHOD_SIGNATURES, SearchSpace, SpaceOptions
-from search_spaces.merge_recipe import BASE, MergeRecipe
-from workers.checkpoints import MappedCheckpoint
-from workers.live_candidate import LiveCandidate
+from benchmarks.candidate_rounds import Rounds, Timings
+from search_spaces import METHOD_SIGNATURES
+from search_spaces.merge_recipe import BASE
 
-# What is promised, at K = 2 in bfloat16.
+# What is promised at K = 2 in bfloat16: of the limit, and of mergekit's time.
 LIMITS = {"linear": 2.5, "task_arithmetic": 2.5, "ties": 8.0}
+RATIOS = {"linear": 8, "task_arithmetic": 8, "slerp": 10, "ties": 40, "dare_ties": 40}
+
+_HEAD = (
+    f"{'method':16} {'limit ms':>8} {'ours ms':>8} {'(min .. max)':>15} {'x limit':>7} {'promised':>8} "
+    f"{'same densities ms':>17} {'first s':>7} {'mergekit ms':>11} {'ratio':>7} {'promised':>8} "
+    f"{'ours MiB':>8} {'mergekit MiB':>12}"
+)
 
 
 def make_checkpoints(folder: Path, n_experts: int, shape: dict[str, Any]) -> dict[str, Path]:
@@ -45,49 +53,21 @@ def make_checkpoints(folder: Path, n_experts: int, shape: dict[str, Any]) -> dic
     return folders
 
 
-def recipe_of(method: str, folders: dict[str, Path], names: tuple[str, ...]) -> MergeRecipe:
-    """A recipe whose coefficients differ from layer to layer."""
-    experts = {name: str(folder) for name, folder in folders.items() if name != BASE}
-    if METHOD_SIGNATURES[method].n_models == 2:
-        experts = dict(list(experts.items())[:1])
-    space = SearchSpace(str(folders[BASE]), experts, names, SpaceOptions(method, "layer"))
-    return space.decode({name: 0.3 + 0.4 * (i % 7) / 7 for i, name in enumerate(space.distributions())})
-
-
-def timed_s(work: Callable[[], object]) -> float:
-    """Seconds of one run."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def measure(method: str, folders: dict[str, Path], rounds: int) -> tuple[list[float], list[float], float]:
-    """Seconds of the copies and of the merges, in turn; and of the first merge."""
-    from transformers import AutoModelForCausalLM
-
-    checkpoints = {name: MappedCheckpoint(folder) for name, folder in folders.items()}
-    recipe = recipe_of(method, folders, checkpoints[BASE].header.merged_names)
-    used = {name: checkpoints[name] for name in recipe.folders}
-    candidate = LiveCandidate(AutoModelForCausalLM.from_pretrained(folders[BASE], dtype=torch.bfloat16), used)
-    n_elements = sum(parameter.numel() for parameter in candidate.model.parameters())
-    source, target = (torch.zeros(n_elements, dtype=torch.bfloat16) for _ in range(2))
-    target.copy_(source)
-    first_s = timed_s(lambda: candidate.make(recipe))
-    candidate.make(recipe)
-    copies, merges = [], []
-    for _ in range(rounds):
-        copies.append(timed_s(lambda: target.copy_(source)))
-        merges.append(timed_s(lambda: candidate.make(recipe)))
-    return copies, merges, first_s
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("methods", nargs="*", help="only these")
+    parser.add_argument("--experts", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--layers", type=int, default=30)
+    parser.add_argument("--mergekit", type=Path, default=Path(".venv-mergekit/bin/python"), help="its interpreter")
+    parser.add_argument("--peer-rounds", type=int, default=5, help="of mergekit, the first is to warm up")
+    parser.add_argument("--peer-budget-s", type=float, default=60.0, help="of mergekit per method; one round at least")
+    return parser.parse_args()
 
 
 def main() -> None:
     """Print one line per method."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--experts", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--layers", type=int, default=30)
-    arguments = parser.parse_args()
+    arguments = _arguments()
     shape = {
         "hidden_size": 576,
         "num_hidden_layers": arguments.layers,
@@ -101,24 +81,55 @@ def main() -> None:
     try:
         folders = make_checkpoints(folder, arguments.experts, shape)
         print(f"{torch.get_num_threads()} threads, bfloat16, {arguments.layers} layers of SmolLM2-135M's shape")
-        print("method           models  limit ms  make ms      (min .. max)  x limit  promised  first s")
-        for method in METHOD_SIGNATURES:
-            print(_line(method, folders, arguments.rounds), flush=True)
+        rounds = Rounds(
+            folders, folder, arguments.rounds, _peer(arguments), arguments.peer_rounds, arguments.peer_budget_s
+        )
+        shared = _methods_of(rounds.peer)
+        print(_HEAD)
+        for method in arguments.methods or METHOD_SIGNATURES:
+            print(_line(method, rounds.measure(method, with_peer=method in shared), arguments.experts), flush=True)
     finally:
         shutil.rmtree(folder)
 
 
-def _line(method: str, folders: dict[str, Path], rounds: int) -> str:
-    copies, merges, first_s = measure(method, folders, rounds)
-    n_models = 2 if METHOD_SIGNATURES[method].n_models == 2 else len(folders)
+def _peer(arguments: argparse.Namespace) -> Path | None:
+    if arguments.mergekit.exists():
+        return Path(arguments.mergekit)
+    print(f"without mergekit, which is not at {arguments.mergekit}: make .venv-mergekit/.installed")
+    return None
+
+
+def _methods_of(peer: Path | None) -> list[str]:
+    """What mergekit merges."""
+    if peer is None:
+        return []
+    code = "import json; from mergekit.merge_methods.registry import registered_methods as all_methods; "
+    code += "print(json.dumps([method.spec.name for method in all_methods()]))"
+    names: list[str] = json.loads(subprocess.run([peer, "-c", code], check=True, capture_output=True).stdout)
+    return names
+
+
+def _line(method: str, found: Timings, n_experts: int) -> str:
     # SLERP of a pair reads two models; the others K experts and the base. Each writes one.
-    limit_s = (n_models + 1) / 2 * median(copies)
-    promised = f"<= {LIMITS[method]:g}" if method in LIMITS else ""
-    spread = f"({min(merges) * 1e3:.0f} .. {max(merges) * 1e3:.0f})"
+    n_read = 2 if METHOD_SIGNATURES[method].n_models == 2 else n_experts + 1
+    limit_s, ours_s = (n_read + 1) / 2 * median(found.copies), median(found.ours)
+    spread = f"({min(found.ours) * 1e3:.0f} .. {max(found.ours) * 1e3:.0f})"
+    limit = f"<= {LIMITS[method]:g}" if method in LIMITS else ""
+    same = f"{median(found.same_densities) * 1e3:.1f}" if found.same_densities else ""
     return (
-        f"{method:16} {n_models:>6} {limit_s * 1e3:9.1f} {median(merges) * 1e3:8.1f} {spread:>16} "
-        f"{median(merges) / limit_s:8.2f} {promised:>9} {first_s:8.2f}"
-    )
+        f"{method:16} {limit_s * 1e3:8.1f} {ours_s * 1e3:8.1f} {spread:>15} {ours_s / limit_s:7.2f} {limit:>8} "
+        f"{same:>17} {found.first_s:7.2f} {_beside(method, found, ours_s)}"
+    ).rstrip()
+
+
+def _beside(method: str, found: Timings, ours_s: float) -> str:
+    if not found.peer:
+        return f"{'':11} {'':7} {'':8} {found.our_peak_bytes / 2**20:8.0f}"
+    # The first is to warm up, where there are more.
+    peer_s = median(found.peer[1:] or found.peer)
+    promised = f">= {RATIOS[method]}" if method in RATIOS else ""
+    memory = f"{found.our_peak_bytes / 2**20:8.0f} {found.peer_peak_bytes / 2**20:12.0f}"
+    return f"{peer_s * 1e3:11.0f} {peer_s / ours_s:7.1f} {promised:>8} {memory}"
 
 
 if __name__ == "__main__":
