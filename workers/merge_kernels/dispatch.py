@@ -110,6 +110,9 @@ def _cpu_kernels() -> Any:
 
     from workers.merge_kernels import cpu_kernels
 
-    # Inside a worker that shares the node, both libraries keep to the worker's share of the cores.
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    # Inside a worker that shares the node, both libraries keep to the worker's share of the cores. The first call
+    # starts numba's threads, which lets OpenMP forget how many torch was given.
+    n_threads = torch.get_num_threads()
+    numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
+    torch.set_num_threads(n_threads)
     return cpu_kernels
