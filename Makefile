@@ -38,7 +38,7 @@ format: $(VENV)/.installed-dev  ## Rewrite the code in its style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench-methods: $(VENV)/.installed  ## Time to make a candidate, as a multiple of the physical limit; and the loop's overhead
+bench-methods: $(VENV)/.installed $(MERGEKIT_VENV)/.installed  ## Time to make a candidate, beside the memory's limit and mergekit; the loop's overhead
 	$(BIN)/python -m benchmarks.methods
 	$(BIN)/python -m benchmarks.loop_overhead
 

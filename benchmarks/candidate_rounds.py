@@ -7,11 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
+from optuna.distributions import IntDistribution
 
 from benchmarks.candidate_process import CandidateProcess
 from search_spaces import METHOD_SIGNATURES, MergeRecipe, SearchSpace, SpaceOptions, to_mergekit
@@ -21,18 +23,21 @@ from workers.checkpoints import read_header
 
 def recipe_of(method: str, folders: Mapping[str, Path], turn: int, same_densities: bool = False) -> MergeRecipe:
     """A recipe whose coefficients differ from layer to layer, and all of them from those of the turn before."""
-    experts = {name: str(folder) for name, folder in folders.items() if name != BASE}
-    if METHOD_SIGNATURES[method].n_models == 2:
-        experts = dict(list(experts.items())[:1])
+    signature = METHOD_SIGNATURES[method]
+    n_experts = 1 if signature.merges_a_pair else signature.max_experts
+    experts = {name: str(folder) for name, folder in list(folders.items())[1:][:n_experts]}
     names = read_header(folders[BASE]).merged_names
-    space = SearchSpace(str(folders[BASE]), experts, names, SpaceOptions(method, "layer", seed=turn))
+    seed = 0 if same_densities else turn
+    space = SearchSpace(str(folders[BASE]), experts, names, SpaceOptions(method, "layer", seed=seed))
 
-    def number(i: int, name: str) -> float:
-        still = same_densities and not name.endswith("/weight")
-        return 0.3 + 0.4 * ((i + (0 if still else 3 * turn)) % 7) / 7 + (0 if still else 1e-3 * (turn % 50))
+    def value(i: int, name: str, found: Any) -> float:
+        turns = 0 if same_densities and not name.endswith("/weight") else turn
+        share = 0.3 + 0.4 * ((i + 3 * turns) % 7) / 7 + 1e-3 * (turns % 50)
+        number: float = found.low + share * (found.high - found.low)
+        return round(number) if isinstance(found, IntDistribution) else number
 
-    recipe = space.decode({name: number(i, name) for i, name in enumerate(space.distributions())})
-    return replace(recipe, seed=0) if same_densities else recipe
+    numbers = enumerate(space.distributions().items())
+    return space.decode({name: value(i, name, found) for i, (name, found) in numbers})
 
 
 @dataclass(slots=True)

@@ -21,8 +21,9 @@ import torch
 from transformers.utils.logging import disable_progress_bar
 
 from benchmarks.candidate_rounds import Rounds, Timings
-from search_spaces import METHOD_SIGNATURES
+from search_spaces import METHOD_SIGNATURES, MethodSignature
 from search_spaces.merge_recipe import BASE
+from search_spaces.method_signature import BaseRole
 
 # What is promised at K = 2 in bfloat16: of the limit, and of mergekit's time.
 LIMITS = {"linear": 2.5, "task_arithmetic": 2.5, "ties": 8.0}
@@ -110,9 +111,7 @@ def _methods_of(peer: Path | None) -> list[str]:
 
 
 def _line(method: str, found: Timings, n_experts: int) -> str:
-    # SLERP of a pair reads two models; the others K experts and the base. Each writes one.
-    n_read = 2 if METHOD_SIGNATURES[method].n_models == 2 else n_experts + 1
-    limit_s, ours_s = (n_read + 1) / 2 * median(found.copies), median(found.ours)
+    limit_s, ours_s = (_n_read(METHOD_SIGNATURES[method], n_experts) + 1) / 2 * median(found.copies), median(found.ours)
     spread = f"({min(found.ours) * 1e3:.0f} .. {max(found.ours) * 1e3:.0f})"
     limit = f"<= {LIMITS[method]:g}" if method in LIMITS else ""
     same = f"{median(found.same_densities) * 1e3:.1f}" if found.same_densities else ""
@@ -120,6 +119,13 @@ def _line(method: str, found: Timings, n_experts: int) -> str:
         f"{method:16} {limit_s * 1e3:8.1f} {ours_s * 1e3:8.1f} {spread:>15} {ours_s / limit_s:7.2f} {limit:>8} "
         f"{same:>17} {found.first_s:7.2f} {_beside(method, found, ours_s)}"
     ).rstrip()
+
+
+def _n_read(signature: MethodSignature, n_experts: int) -> int:
+    """How many models a candidate is made of: of a pair two, else K experts and, where it takes part, the base."""
+    if signature.merges_a_pair:
+        return 2
+    return min(n_experts, signature.max_experts or n_experts) + (signature.base is not BaseRole.ABSENT)
 
 
 def _beside(method: str, found: Timings, ours_s: float) -> str:
