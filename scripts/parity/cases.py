@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from search_spaces import METHOD_SIGNATURES, MergeRecipe, MethodParameter, MethodSignature, group_parameters
-from search_spaces.merge_recipe import BASE, weighed_models
+from search_spaces import METHOD_SIGNATURES, MergeRecipe, group_parameters
+from search_spaces.merge_recipe import BASE, owners
+from search_spaces.method_signature import MethodParameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,6 @@ PLACES = (
     Place("qwen2-float32-near", "float32", "module"),
     Place("qwen2-float32-near", "float16", "tensor"),
 )
-
-
 GOLDEN_PLACES = (
     Place("golden-bfloat16", "bfloat16", "layer"),
     Place("golden-float32-near", "float32", "model"),
@@ -42,15 +41,20 @@ class Setting:
 
     Args:
         words: what a person calls it.
-        fixed: parameter → the value that every model and group has; the others differ from one to the next.
+        fixed: parameter and the value that every model and group has of it. Others that are searched by default
+            differ from one to the next, the rest has its default.
         normalize: as in a recipe; None where the method has no such choice.
+        task_vectors: as in a recipe.
         negative: some weights are below zero.
+        n_experts: how many of the family's three take part; None for as many as the method takes.
     """
 
-    words: str
+    words: str = "plain"
     fixed: tuple[tuple[str, float], ...] = ()
     normalize: bool | None = None
+    task_vectors: bool = True
     negative: bool = False
+    n_experts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +71,72 @@ class Case:
         return f"{self.place.family} → {self.place.dtype}, {self.place.granularity}, {self.setting.words}"
 
 
+def _fixed(**values: float) -> Setting:
+    told = {"lambda_": "lambda"}
+    pairs = tuple((told.get(name, name), value) for name, value in values.items())
+    return Setting(", ".join(f"{name} {value:g}" for name, value in pairs), pairs)
+
+
+_SIGNS = replace(_fixed(density=1), words="weights of both signs", negative=True)
+# With a density of 1 nothing is random, or trimmed.
+_WHOLE = (_fixed(density=1), _SIGNS, _fixed(density=1, lambda_=0.7))
+_TRIMMED = (
+    _fixed(density=0.1),
+    _fixed(density=0.5),
+    _fixed(density=0.9),
+    *_WHOLE,
+    replace(_fixed(density=0.3, rescale=1), negative=True),
+)
+_OUTLIERS = (*_TRIMMED, _fixed(density=0.5, gamma=0.1), _fixed(density=0.95, gamma=0.2))
+
+# What is tried beside the numbers that searches vary. Where there is a choice to normalise, both are tried of each.
+_SETTINGS: Mapping[str, tuple[Setting, ...]] = {
+    "slerp": (Setting("base and expert", n_experts=1), Setting("two experts", n_experts=2)),
+    "task_arithmetic": _WHOLE,
+    "ties": _TRIMMED,
+    "dare_linear": _WHOLE,
+    "dare_ties": _WHOLE,
+    "della": _WHOLE,
+    "della_linear": _WHOLE,
+    "breadcrumbs": _OUTLIERS,
+    "breadcrumbs_ties": _OUTLIERS,
+    "model_stock": (
+        _fixed(filter_wise=0),
+        _fixed(filter_wise=1),
+        replace(_fixed(filter_wise=0), words="two experts", n_experts=2),
+    ),
+    "nuslerp": (
+        Setting("whole task vectors"),
+        replace(_fixed(nuslerp_flatten=0), words="rows of task vectors"),
+        replace(_fixed(nuslerp_flatten=0, nuslerp_row_wise=1), words="columns of task vectors"),
+        Setting("whole models", task_vectors=False),
+        replace(_fixed(nuslerp_flatten=0), words="rows of models", task_vectors=False),
+        replace(_fixed(nuslerp_flatten=0, nuslerp_row_wise=1), words="columns of models", task_vectors=False),
+    ),
+    "multislerp": (
+        Setting("task vectors"),
+        Setting("two task vectors", n_experts=2),
+        Setting("one task vector", n_experts=1),
+        Setting("models", task_vectors=False),
+    ),
+    "karcher": (Setting("three models"), Setting("two models", n_experts=2), _fixed(max_iter=1), _fixed(tol=0.01)),
+    "sce": (_fixed(select_topk=0.1), _fixed(select_topk=0.5), _fixed(select_topk=1)),
+    "arcee_fusion": (Setting("base and expert", n_experts=1), Setting("two experts", n_experts=2)),
+    "nearswap": (Setting("base and expert", n_experts=1), Setting("two experts", n_experts=2)),
+    "ram": (_fixed(epsilon=1e-5), _fixed(epsilon=0.01)),
+    "ramplus_tl": (Setting(), _fixed(r=0.1, alpha=0.2), _fixed(r=0.5, alpha=0.9, epsilon=0.01)),
+}
+
+
 def settings_of(method: str) -> tuple[Setting, ...]:
-    """What is tried of a method: its densities, with and without `normalize`, weights of both signs."""
-    signature = METHOD_SIGNATURES[method]
-    choices = (None,) if signature.normalize is None else (False, True)
+    """What is tried of a method; one that the table lacks is tried with the numbers of a search alone."""
+    settings = _SETTINGS.get(method, (Setting(),))
+    if METHOD_SIGNATURES[method].normalize is None:
+        return settings
     return tuple(
-        setting
-        for normalize in choices
-        for setting in (*_densities(signature, normalize), *_signs(signature, normalize))
+        replace(setting, normalize=normalize, words=f"{setting.words}, normalize {str(normalize).lower()}")
+        for setting in settings
+        for normalize in (False, True)
     )
 
 
@@ -84,26 +146,10 @@ def cases_of(method: str) -> Iterator[Case]:
 
 
 def golden_cases_of(method: str) -> Iterator[Case]:
-    """Those whose results are stored: two settings, the last with weights of both signs where there are any."""
+    """Those whose results are stored: two settings in two places."""
     settings = settings_of(method)
-    chosen = dict.fromkeys((settings[len(settings) // 2], settings[-1]))
+    chosen = dict.fromkeys((settings[0], settings[len(settings) // 2]))
     return (Case(method, place, setting) for setting in chosen for place in GOLDEN_PLACES)
-
-
-def _densities(signature: MethodSignature, normalize: bool | None) -> Iterator[Setting]:
-    named = "" if normalize is None else f"normalize {str(normalize).lower()}"
-    if not any(parameter.name == "density" for parameter in signature.parameters):
-        yield Setting(named or "plain", normalize=normalize)
-        return
-    # Masks that are drawn at random are compared in distribution; where nothing is dropped, exactly.
-    for density in (1.0,) if signature.stochastic else (0.1, 0.5, 0.9, 1.0):
-        yield Setting(f"{named}, density {density:g}".strip(", "), (("density", density),), normalize)
-
-
-def _signs(signature: MethodSignature, normalize: bool | None) -> Iterator[Setting]:
-    if any(parameter.name == "weight" and parameter.minimum < 0 for parameter in signature.parameters):
-        named = "" if normalize is None else f"normalize {str(normalize).lower()}, "
-        yield Setting(f"{named}weights of both signs", (("density", 1.0),), normalize, negative=True)
 
 
 def recipe_of(case: Case, folders: Mapping[str, str], names: tuple[str, ...], seed: int = 0) -> MergeRecipe:
@@ -115,17 +161,16 @@ def recipe_of(case: Case, folders: Mapping[str, str], names: tuple[str, ...], se
         names: of the base's tensors.
         seed: of stochastic methods.
     """
-    signature = METHOD_SIGNATURES[case.method]
-    experts = {name: folder for name, folder in folders.items() if name != BASE}
-    if signature.n_models == 2:
-        experts = dict(list(experts.items())[:1])
+    signature, setting = METHOD_SIGNATURES[case.method], case.setting
+    most = len(folders) - 1 if signature.max_experts is None else signature.max_experts
+    experts = dict(list(folders.items())[1 : 1 + (setting.n_experts or most)])
     groups = group_parameters(names, case.place.granularity)
     coefficients = {
-        model: {
-            group: {p.name: _number(p, case.setting, (i, j)) for p in signature.parameters}
+        owner: {
+            group: {p.name: _number(p, setting, (i, j)) for p in signature.parameters_of(owner)}
             for j, group in enumerate(groups)
         }
-        for i, model in enumerate(weighed_models(signature, tuple(experts)))
+        for i, owner in enumerate(owners(signature, tuple(experts)))
     }
     return MergeRecipe(
         method=case.method,
@@ -133,18 +178,21 @@ def recipe_of(case: Case, folders: Mapping[str, str], names: tuple[str, ...], se
         experts=experts,
         groups=groups,
         coefficients=coefficients,
-        normalize=bool(case.setting.normalize),
+        normalize=bool(setting.normalize),
+        task_vectors=setting.task_vectors,
         seed=seed,
         dtype=case.place.dtype,
     )
 
 
 def _number(parameter: MethodParameter, setting: Setting, place: tuple[int, int]) -> float:
-    """A number between where searches begin and end: another for each model and group, of few digits."""
+    """Between where searches begin and end, another for each model and group, of few digits."""
     fixed = dict(setting.fixed)
     if parameter.name in fixed:
         return fixed[parameter.name]
+    if parameter.default is not None and (parameter.is_whole or not parameter.searched):
+        return parameter.default
     i, j = place
     share = 0.2 + 0.07 * ((7 * i + 3 * j) % 9)
-    value = round(parameter.low + share * (parameter.high - parameter.low), 4)
-    return -value if setting.negative and (i + j) % 3 == 1 else value
+    value = round(parameter.low + share * (parameter.high - parameter.low), 6)
+    return -value if setting.negative and parameter.name == "weight" and (i + j) % 3 == 1 else value

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from scripts.parity.small_checkpoints import GOLDEN_FAMILIES, Family, Tensors, random_tensors
+from scripts.parity.mask_sample import KeptShares
+from scripts.parity.small_checkpoints import GOLDEN_FAMILIES, Tensors, random_tensors
 from search_spaces import MergeRecipe
 from workers.merge_methods import MERGE_METHODS, GroupParameters, SourceTensors
 
@@ -35,6 +37,21 @@ class GoldenCase:
     merged: Tensors
 
 
+@dataclass(frozen=True, slots=True)
+class GoldenMasks:
+    """The random masks of a stochastic method.
+
+    Args:
+        family: whose models are merged.
+        recipe: of one expert of weight 1, with the models' names for folders.
+        shares: what mergekit kept.
+    """
+
+    family: str
+    recipe: MergeRecipe
+    shares: KeptShares
+
+
 def write_sources(folder: Path = FOLDER) -> None:
     """Make the families anew, and store them."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,9 +65,15 @@ def read_sources(family: str, folder: Path = FOLDER) -> dict[str, Tensors]:
     return _parted(load_file(folder / f"{family}.safetensors"))
 
 
-def write_cases(method: str, cases: list[GoldenCase], folder: Path = FOLDER) -> None:
-    """Store a method's cases."""
-    told = [{"words": case.words, "family": case.family, "recipe": case.recipe.to_dict()} for case in cases]
+def write_results(
+    method: str, cases: list[GoldenCase], masks: GoldenMasks | None = None, folder: Path = FOLDER
+) -> None:
+    """Store a method's cases, and its masks if they are random."""
+    told: dict[str, Any] = {
+        "cases": [{"words": case.words, "family": case.family, "recipe": case.recipe.to_dict()} for case in cases]
+    }
+    if masks is not None:
+        told["masks"] = asdict(masks)
     (folder / f"{method}.json").write_text(json.dumps(told) + "\n")
     merged = {str(i): {name: t.contiguous() for name, t in case.merged.items()} for i, case in enumerate(cases)}
     save_file(_joined(merged), folder / f"{method}.safetensors")
@@ -64,8 +87,18 @@ def read_cases(method: str, folder: Path = FOLDER) -> list[GoldenCase]:
     merged = _parted(load_file(folder / f"{method}.safetensors"))
     return [
         GoldenCase(told["words"], told["family"], MergeRecipe.from_dict(told["recipe"]), merged[str(i)])
-        for i, told in enumerate(json.loads(path.read_text()))
+        for i, told in enumerate(json.loads(path.read_text())["cases"])
     ]
+
+
+def read_masks(method: str, folder: Path = FOLDER) -> GoldenMasks | None:
+    """What is stored of a method's random masks, if anything is."""
+    told = json.loads((folder / f"{method}.json").read_text()).get("masks")
+    if told is None:
+        return None
+    by_tensor = {name: (mean, deviation) for name, (mean, deviation) in told["shares"]["by_tensor"].items()}
+    shares = KeptShares(**{**told["shares"], "by_tensor": by_tensor, "by_rank": tuple(told["shares"]["by_rank"])})
+    return GoldenMasks(told["family"], MergeRecipe.from_dict(told["recipe"]), shares)
 
 
 def with_names(recipe: MergeRecipe) -> MergeRecipe:
@@ -73,14 +106,9 @@ def with_names(recipe: MergeRecipe) -> MergeRecipe:
     return replace(recipe, base="base", experts={name: name for name in recipe.experts})
 
 
-def with_folders(recipe: MergeRecipe, folders: Mapping[str, str]) -> MergeRecipe:
-    """The inverse of `with_names`."""
-    return replace(recipe, base=folders["base"], experts={name: folders[name] for name in recipe.experts})
-
-
-def merge_here(case: GoldenCase, sources: Mapping[str, Tensors]) -> Iterator[tuple[str, Tensor]]:
-    """The same merge by our method: tensor after tensor."""
-    recipe, method = case.recipe, MERGE_METHODS[case.recipe.method]
+def merge_here(recipe: MergeRecipe, sources: Mapping[str, Tensors]) -> Iterator[tuple[str, Tensor]]:
+    """The recipe's merge by our method: tensor after tensor."""
+    method = MERGE_METHODS[recipe.method]
     for group, names in recipe.groups.items():
         parameters = GroupParameters.of(recipe, group)
         for name in names:
@@ -88,11 +116,6 @@ def merge_here(case: GoldenCase, sources: Mapping[str, Tensors]) -> Iterator[tup
             out = torch.empty(experts[0].shape, dtype=getattr(torch, recipe.dtype))
             method.merge(SourceTensors(name, sources["base"][name], experts), parameters, out)
             yield name, out
-
-
-def family_of(name: str) -> Family:
-    """The family of that name."""
-    return next(family for family in GOLDEN_FAMILIES if family.name == name)
 
 
 def _joined(parts: Mapping[str, Tensors]) -> dict[str, Tensor]:

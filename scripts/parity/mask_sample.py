@@ -1,9 +1,9 @@
-"""What random masks did to one lone task vector, over many seeds, and whether two tools do the same to it."""
+"""What random masks did to task vectors, over many seeds, and whether two tools do the same to them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -26,7 +26,8 @@ class TensorSample:
     Args:
         vector: the task vector, `n_rows x n`; a vector of one dimension is one row.
         kept: the share of elements that each seed keeps.
-        l1: the merged task vector's L1 norm over the task vector's own, for each seed.
+        l1: for each seed the merged task vector's L1 norm, over the task vector's own.
+        kept_l1: that of what is kept, before it is rescaled.
         total: the sum of the merged task vectors.
         by_rank: how often the elements of each tenth were kept, tenths by magnitude within their row, smallest first.
         bins: the tenth to which each element belongs.
@@ -35,6 +36,7 @@ class TensorSample:
     vector: Tensor
     kept: list[float] = field(default_factory=list)
     l1: list[float] = field(default_factory=list)
+    kept_l1: list[float] = field(default_factory=list)
     total: Tensor = field(init=False)
     by_rank: Tensor = field(init=False)
     bins: Tensor = field(init=False)
@@ -54,22 +56,28 @@ class TensorSample:
         """One seed's merged task vector."""
         mask = merged != 0
         self.kept.append(float(mask.double().mean()))
-        self.l1.append(float(merged.double().abs().sum() / self.vector.double().abs().sum()))
+        whole = self.vector.double().abs().sum()
+        self.l1.append(float(merged.double().abs().sum() / whole))
+        self.kept_l1.append(float((self.vector * mask).double().abs().sum() / whole))
         self.total += merged
         self.by_rank += torch.bincount(self.bins[mask], minlength=N_BINS)
 
 
 class MaskSample:
-    """All tensors of a lone expert of weight 1.
+    """All tensors of a merge whose weights are 1.
 
     Args:
-        base: the base's tensors in float32.
-        expert: the expert's.
+        base: the base's tensors.
+        experts: the tensors of each expert.
     """
 
-    def __init__(self, base: Mapping[str, Tensor], expert: Mapping[str, Tensor]) -> None:
+    def __init__(self, base: Mapping[str, Tensor], experts: Sequence[Mapping[str, Tensor]]) -> None:
         self.base = {name: _rows(tensor) for name, tensor in base.items()}
-        self.tensors = {name: TensorSample(_rows(expert[name]) - self.base[name]) for name in base}
+        self.is_lone = len(experts) == 1
+        self.tensors = {
+            name: TensorSample(sum((_rows(expert[name]) - rows for expert in experts), torch.zeros_like(rows)))
+            for name, rows in self.base.items()
+        }
 
     def add(self, merged: Mapping[str, Tensor]) -> None:
         """One seed's merged model."""
@@ -79,6 +87,31 @@ class MaskSample:
 
 def _rows(tensor: Tensor) -> Tensor:
     return tensor.detach().float().reshape(-1, tensor.shape[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class KeptShares:
+    """What is stored of a sample: how much of the task vectors is kept.
+
+    Args:
+        n_seeds: of the sample.
+        by_tensor: name → mean over the seeds, and standard deviation.
+        by_rank: share of each tenth, by magnitude within the row, smallest first.
+    """
+
+    n_seeds: int
+    by_tensor: Mapping[str, tuple[float, float]]
+    by_rank: tuple[float, ...]
+
+    @classmethod
+    def of(cls, sample: MaskSample) -> KeptShares:
+        """Of all tensors."""
+        kept = {name: torch.tensor(t.kept, dtype=torch.float64) for name, t in sample.tensors.items()}
+        return cls(
+            n_seeds=len(next(iter(kept.values()))),
+            by_tensor={name: (float(shares.mean()), float(shares.std())) for name, shares in kept.items()},
+            by_rank=tuple(_by_rank(list(sample.tensors.values()))[0].tolist()),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +138,31 @@ class Comparison:
         return self.worst <= self.limit
 
 
-def compare_masks(ours: MaskSample, theirs: MaskSample) -> Iterator[Comparison]:
-    """Kept shares and how they spread, rescaling, expectation, and the kept share by rank."""
+def compare_masks(ours: MaskSample, theirs: MaskSample, rescaled: bool) -> Iterator[Comparison]:
+    """Kept shares and norms, and how they spread; of a lone expert also rescaling, expectation, and shares by rank.
+
+    Args:
+        ours: of one tool.
+        theirs: of the other, over the same models.
+        rescaled: what is kept of a task vector has the L1 norm of all of it.
+    """
     pairs = [(ours.tensors[name], theirs.tensors[name]) for name in ours.tensors]
     yield _worst("kept share", (mean_difference(a.kept, b.kept) for a, b in pairs))
     yield _worst("its spread over seeds", (_spread_difference(a.kept, b.kept) for a, b in pairs))
-    deviations = [abs(norm - 1) for a, _ in pairs for norm in a.l1]
+    if not ours.is_lone:
+        # Of what several experts share, the norm is random in either case.
+        yield _worst("L1 norm", (mean_difference(a.l1, b.l1) for a, b in pairs))
+        yield _worst("its spread over seeds", (_spread_difference(a.l1, b.l1) for a, b in pairs))
+        return
+    deviations = [_norm_deviation(norms, rescaled) for a, _ in pairs for norms in zip(a.l1, a.kept_l1, strict=True)]
     yield Comparison("L1 norm, every seed", len(deviations), max(deviations), MAX_L1_DEVIATION, "of itself")
     yield _worst("expectation of every element", (_expectation_difference(a, b) for a, b in pairs))
     yield _worst("kept share by rank in the row", _rank_differences(pairs))
+
+
+def _norm_deviation(norms: tuple[float, float], rescaled: bool) -> float:
+    found, kept = norms
+    return abs(found / (1.0 if rescaled else kept) - 1)
 
 
 def _worst(words: str, differences: Iterator[float]) -> Comparison:
@@ -121,12 +170,38 @@ def _worst(words: str, differences: Iterator[float]) -> Comparison:
     return Comparison(words, len(found), max(found))
 
 
+def compare_shares(ours: MaskSample, stored: KeptShares) -> Iterator[Comparison]:
+    """A sample of a lone expert against what is stored of another tool's."""
+    here = KeptShares.of(ours)
+    n = (here.n_seeds, stored.n_seeds)
+    pairs = [(here.by_tensor[name], stored.by_tensor[name]) for name in stored.by_tensor]
+    yield _worst("kept share", (_in_errors(a[0] - b[0], (a[1], b[1]), n) for a, b in pairs))
+    sizes = _by_rank(list(ours.tensors.values()))[1]
+    ranks = zip(here.by_rank, stored.by_rank, (sizes / here.n_seeds).tolist(), strict=True)
+    yield _worst(
+        "kept share by rank in the row",
+        (_in_errors(a - b, (_bernoulli(a, b),) * 2, (n[0] * k, n[1] * k)) for a, b, k in ranks),
+    )
+    deviations = [abs(norm - 1) for tensor in ours.tensors.values() for norm in tensor.l1]
+    yield Comparison("L1 norm, every seed", len(deviations), max(deviations), MAX_L1_DEVIATION, "of itself")
+
+
+def _bernoulli(first: float, second: float) -> float:
+    """The standard deviation of being kept."""
+    share = (first + second) / 2
+    return math.sqrt(share * (1 - share))
+
+
+def _in_errors(difference: float, deviations: tuple[float, float], sizes: tuple[float, float]) -> float:
+    """A difference of two means as a multiple of its standard error."""
+    error = math.hypot(*(deviation / math.sqrt(size) for deviation, size in zip(deviations, sizes, strict=True)))
+    return difference / error if error else math.copysign(math.inf, difference) if difference else 0.0
+
+
 def mean_difference(first: list[float], second: list[float]) -> float:
     """Between two means, in standard errors of it."""
     a, b = torch.tensor(first, dtype=torch.float64), torch.tensor(second, dtype=torch.float64)
-    error = math.sqrt(float(a.var()) / len(a) + float(b.var()) / len(b))
-    difference = float(a.mean() - b.mean())
-    return difference / error if error else math.copysign(math.inf, difference) if difference else 0.0
+    return _in_errors(float(a.mean() - b.mean()), (float(a.std()), float(b.std())), (len(a), len(b)))
 
 
 def _spread_difference(first: list[float], second: list[float]) -> float:
@@ -152,8 +227,12 @@ def _expectation_difference(ours: TensorSample, theirs: TensorSample) -> float:
 
 
 def _rank_differences(pairs: list[tuple[TensorSample, TensorSample]]) -> Iterator[float]:
-    sizes = torch.stack([ours.rank_sizes * len(ours.kept) for ours, _ in pairs]).sum(0)
-    first = torch.stack([ours.by_rank for ours, _ in pairs]).sum(0) / sizes
-    second = torch.stack([theirs.by_rank for _, theirs in pairs]).sum(0) / sizes
-    share = (first + second) / 2
-    yield from ((first - second) / (2 * share * (1 - share) / sizes).sqrt()).tolist()
+    (ours, sizes), (theirs, _) = (_by_rank([pair[i] for pair in pairs]) for i in (0, 1))
+    for a, b, n in zip(ours.tolist(), theirs.tolist(), sizes.tolist(), strict=True):
+        yield _in_errors(a - b, (_bernoulli(a, b),) * 2, (n, n))
+
+
+def _by_rank(tensors: list[TensorSample]) -> tuple[Tensor, Tensor]:
+    """The kept share of each tenth, and over how many elements of all seeds."""
+    sizes = torch.stack([tensor.rank_sizes * len(tensor.kept) for tensor in tensors]).sum(0)
+    return torch.stack([tensor.by_rank for tensor in tensors]).sum(0) / sizes, sizes

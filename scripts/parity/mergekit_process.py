@@ -10,7 +10,6 @@ import json
 import sys
 from pathlib import Path
 
-import torch
 import yaml
 from mergekit.config import MergeConfiguration
 from mergekit.merge import run_merge
@@ -19,7 +18,6 @@ from mergekit.options import MergeOptions
 
 def main() -> None:
     """Merge all that is asked for."""
-    torch.set_num_threads(1)
     for job in json.loads(Path(sys.argv[1]).read_text()):
         try:
             merge(Path(job["config"]), job["out"], job["seed"])

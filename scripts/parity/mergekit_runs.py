@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch import Tensor
 from search_spaces import MergeRecipe, to_mergekit
 
 _PROCESS = Path(__file__).parent / "mergekit_process.py"
+_ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 class MergekitError(RuntimeError):
@@ -65,7 +67,10 @@ class MergekitRun:
 
 
 class Mergekit:
-    """An installation of mergekit in an environment of its own.
+    """An installation of mergekit in an environment of its own; it runs on one thread.
+
+    The order in which torch adds up a tensor depends on the number of threads, and with it the last bits of norms and
+    cosines: on two threads mergekit's own SLERP differs from itself.
 
     Args:
         python: the interpreter of that environment.
@@ -82,17 +87,18 @@ class Mergekit:
             "print(json.dumps({'mergekit': version('mergekit'), 'torch': torch.__version__, "
             "'methods': sorted(m.spec.name for m in registered_methods())}))"
         )
-        done = subprocess.run([self.python, "-c", code], check=True, capture_output=True, text=True)
+        done = subprocess.run([self.python, "-c", code], env=_ONE_THREAD, check=True, capture_output=True, text=True)
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
     def run(self, runs: Sequence[MergekitRun], jobs: Path) -> None:
         """Make all merges in one process; `jobs` is the file that tells it which."""
         jobs.write_text(json.dumps([run.write() for run in runs]))
-        subprocess.run([self.python, _PROCESS, jobs], check=True)
+        subprocess.run([self.python, _PROCESS, jobs], env=_ONE_THREAD, check=True)
 
     def run_command(self, run: MergekitRun) -> None:
         """Make one merge by `mergekit-yaml` itself."""
         run.write()
         command = [str(self.python.parent / "mergekit-yaml"), str(run.config), str(run.out), "--no-copy-tokenizer"]
-        subprocess.run([*command, "--random-seed", str(run.seed), "--quiet"], check=True, capture_output=True)
+        command += ["--random-seed", str(run.seed), "--quiet"]
+        subprocess.run(command, env=_ONE_THREAD, check=True, capture_output=True)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from scripts.parity import golden
 from scripts.parity.cases import Case, cases_of, golden_cases_of, recipe_of
-from scripts.parity.mask_parity import mask_cases, mask_runs, our_sample, their_sample
-from scripts.parity.mask_sample import compare_masks
+from scripts.parity.mask_parity import GOLDEN_PLACE, PLACE, golden_masks, mask_parities
+from scripts.parity.mask_sample import Comparison, KeptShares, compare_shares
 from scripts.parity.mergekit_runs import Mergekit, MergekitError, MergekitRun
 from scripts.parity.our_merges import OurMerges
 from scripts.parity.ulps import Agreement
@@ -55,10 +55,8 @@ class MethodParity:
         self.ours = OurMerges()
         self.cases = {case: self._run(case, f"case{i}") for i, case in enumerate(cases_of(method))}
         self.golden = {case: self._run(case, f"golden{i}") for i, case in enumerate(golden_cases_of(method))}
-        self.masks = {
-            case: mask_runs(case, families[case.place.family], folder / f"masks{i}")
-            for i, case in enumerate(mask_cases(method))
-        }
+        self.masks = mask_parities(method, families[PLACE.family], folder)
+        self.golden_masks = golden_masks(method, families[GOLDEN_PLACE.family], folder / "golden_masks")
 
     def _run(self, case: Case, name: str) -> MergekitRun:
         folders = self.families[case.place.family]
@@ -66,13 +64,14 @@ class MethodParity:
 
     def verdicts(self, mergekit: Mergekit) -> Iterator[Verdict]:
         """Let mergekit merge, and compare everything but what is stored."""
-        runs = [*self.cases.values(), *self.golden.values(), *(run for runs in self.masks.values() for run in runs)]
+        masks = [*self.masks, *([self.golden_masks] if self.golden_masks else [])]
+        runs = [*self.cases.values(), *self.golden.values(), *(run for each in masks for run in each.runs)]
         mergekit.run(runs, self.folder / "jobs.json")
         for case, run in self.cases.items():
             yield self._exact(case.words, run)
         yield self._by_command(mergekit)
-        for case, runs in self.masks.items():
-            yield from self._random(case, runs)
+        for each in self.masks:
+            yield from (self._random(each.words, comparison) for comparison in each.compare())
 
     def stored_verdicts(self) -> Iterator[Verdict]:
         """Whether mergekit still gives what is stored; after `verdicts`."""
@@ -82,6 +81,10 @@ class MethodParity:
             return
         for case, run in zip(stored, self.golden.values(), strict=True):
             yield self._compared(f"mergekit as stored: {case.words}", run, case.merged)
+        masks = golden.read_masks(self.method)
+        if self.golden_masks and masks:
+            for comparison in compare_shares(self.golden_masks.their_sample(), masks.shares):
+                yield self._random(f"mergekit as stored: {self.golden_masks.words}", comparison)
 
     def store(self) -> None:
         """Store what mergekit gave; after `verdicts`."""
@@ -89,7 +92,14 @@ class MethodParity:
             golden.GoldenCase(case.words, case.place.family, golden.with_names(run.recipe), run.merged())
             for case, run in self.golden.items()
         ]
-        golden.write_cases(self.method, cases)
+        golden.write_results(self.method, cases, self._stored_masks())
+
+    def _stored_masks(self) -> golden.GoldenMasks | None:
+        if self.golden_masks is None:
+            return None
+        recipe = golden.with_names(self.golden_masks.runs[0].recipe)
+        shares = KeptShares.of(self.golden_masks.their_sample())
+        return golden.GoldenMasks(GOLDEN_PLACE.family, recipe, shares)
 
     def _exact(self, words: str, run: MergekitRun) -> Verdict:
         try:
@@ -113,12 +123,9 @@ class MethodParity:
         mergekit.run_command(run)
         return self._exact(f"by mergekit-yaml: {case.words}", run)
 
-    def _random(self, case: Case, runs: list[MergekitRun]) -> Iterator[Verdict]:
-        folders = self.families[case.place.family]
-        for comparison in compare_masks(our_sample(case, folders), their_sample(runs, folders)):
-            words = f"{case.setting.words}: {comparison.words} ({comparison.n})"
-            found = f"worst {comparison.worst:.2g}, limit {comparison.limit:g} {comparison.unit}"
-            yield Verdict(self.method, words, found, comparison.kept)
+    def _random(self, words: str, comparison: Comparison) -> Verdict:
+        found = f"worst {comparison.worst:.2g}, limit {comparison.limit:g} {comparison.unit}"
+        return Verdict(self.method, f"{words}: {comparison.words} ({comparison.n})", found, comparison.kept)
 
 
 def agreement_of(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> Agreement:

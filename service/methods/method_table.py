@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search_spaces import METHOD_SIGNATURES, MethodSignature
+from search_spaces.method_signature import BaseRole
 from service.methods.parity_record import ParityRecord
 
 HEADINGS = ("method", "mergekit", "parity", "differentiable", "searched", "models", "reference")
@@ -20,7 +21,8 @@ class MethodRow:
         parity: how the two agree; empty where there is no other.
         differentiable: merged weights are differentiable in the coefficients almost everywhere.
         searched: parameter → where its values may lie.
-        models: how many it merges, base included.
+        on_demand: the same of those that are searched only where a specification bounds them.
+        models: how many it merges, the base included where it takes part.
         reference: the paper.
     """
 
@@ -29,14 +31,17 @@ class MethodRow:
     parity: str
     differentiable: bool
     searched: dict[str, tuple[float, float]]
+    on_demand: dict[str, tuple[float, float]]
     models: str
     reference: str
 
     def cells(self) -> tuple[str, ...]:
         """As text, in the order of `HEADINGS`."""
-        bounds = ", ".join(f"{name} [{low:g}, {high:g}]" for name, (low, high) in self.searched.items())
         answer = "yes" if self.differentiable else "no"
-        return (self.method, self.mergekit, self.parity, answer, bounds, self.models, self.reference)
+        searched = "; on demand ".join(filter(None, (_told(self.searched), _told(self.on_demand))))
+        if self.on_demand and not self.searched:
+            searched = f"on demand {searched}"
+        return (self.method, self.mergekit, self.parity, answer, searched, self.models, self.reference)
 
 
 def method_rows(record: ParityRecord) -> list[MethodRow]:
@@ -50,10 +55,28 @@ def _row(signature: MethodSignature, record: ParityRecord) -> MethodRow:
         mergekit=record.mergekit if signature.name in record.mergekit_methods else "",
         parity=_parity(signature.name, record),
         differentiable=signature.differentiable,
-        searched={parameter.name: (parameter.minimum, parameter.maximum) for parameter in signature.parameters},
-        models="2" if signature.n_models == 2 else "2 or more",
+        searched=_bounds(signature, searched=True),
+        on_demand=_bounds(signature, searched=False),
+        models=_models(signature),
         reference=signature.reference,
     )
+
+
+def _bounds(signature: MethodSignature, searched: bool) -> dict[str, tuple[float, float]]:
+    parameters = (parameter for parameter in signature.all_parameters if parameter.searched is searched)
+    return {parameter.name: (parameter.minimum, parameter.maximum) for parameter in parameters}
+
+
+def _told(bounds: dict[str, tuple[float, float]]) -> str:
+    return ", ".join(f"{name} [{low:g}, {high:g}]" for name, (low, high) in bounds.items())
+
+
+def _models(signature: MethodSignature) -> str:
+    if signature.merges_a_pair:
+        return "2"
+    base = 0 if signature.base is BaseRole.ABSENT else 1
+    fewest = signature.min_experts + base
+    return f"{fewest}" if signature.min_experts == signature.max_experts else f"{fewest} or more"
 
 
 def _parity(method: str, record: ParityRecord) -> str:
