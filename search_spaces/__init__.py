@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from search_spaces.adopted_recipe import adopt_recipe
 from search_spaces.landmarks import Landmark
 from search_spaces.merge_recipe import MergeRecipe
 from search_spaces.mergekit_format import from_mergekit, to_mergekit
@@ -19,6 +20,7 @@ __all__ = [
     "MethodSignature",
     "SearchSpace",
     "SpaceOptions",
+    "adopt_recipe",
     "from_mergekit",
     "group_parameters",
     "to_mergekit",

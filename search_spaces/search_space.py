@@ -160,6 +160,10 @@ class SearchSpace:
         weights = landmark_weights(self.signature, tuple(self.experts), self.normalize)
         return [Landmark(name, self._landmark(weight)) for name, weight in weights.items()]
 
+    def unweighed(self) -> MergeRecipe:
+        """The recipe in which no model is weighed; its other numbers are defaults, or lie within the bounds."""
+        return self._landmark({})
+
     def _landmark(self, weights: Mapping[str, float]) -> MergeRecipe:
         alone = tuple(weights.values()) == (1.0,)
 

@@ -6,7 +6,8 @@ the layers, and a list of `{filter, value}` takes the first filter that is a sub
 
 from __future__ import annotations
 
-from search_spaces.mergekit_format.reader import from_mergekit
+from search_spaces.mergekit_format.listed_models import listed_models
+from search_spaces.mergekit_format.reader import from_mergekit, parse_configuration
 from search_spaces.mergekit_format.writer import to_mergekit
 
-__all__ = ["from_mergekit", "to_mergekit"]
+__all__ = ["from_mergekit", "listed_models", "parse_configuration", "to_mergekit"]

@@ -75,7 +75,7 @@ def from_mergekit(text: str, tensor_names: Iterable[str], granularity: str | Non
         RecipeError: not such a configuration, a method or parameter not known here, layers stacked
             or left out, or settings finer than the granularity.
     """
-    config = _parse(text)
+    config = parse_configuration(text)
     names = sorted(tensor_names)
     signature = METHOD_SIGNATURES[config["merge_method"]]
     slices = _slices(config, n_layers=1 + max((layer_of(name) or 0 for name in names), default=0))
@@ -91,7 +91,12 @@ def from_mergekit(text: str, tensor_names: Iterable[str], granularity: str | Non
     )
 
 
-def _parse(text: str) -> Mapping[str, Any]:
+def parse_configuration(text: str) -> Mapping[str, Any]:
+    """The keys of a configuration, all known; their values are as they were written.
+
+    Raises:
+        RecipeError: no YAML, no merge, or a method or key that is not known here.
+    """
     try:
         config = yaml.safe_load(text)
     # PyYAML lets the errors of a date or a number that is none pass, and those of endless nesting.

@@ -61,6 +61,8 @@ def confine(specification: Specification, reach: Reach) -> Specification:
             if measure["set"] is not None:
                 measure["set"] = roots.set(measure["set"], f"{key}.set")
             measure["options"] = _confined_options(measure, f"{key}.options", reach)
+    start = values["search"]["start"]
+    values["search"]["start"] = [roots.recipe(path, f"search.start.{i}") for i, path in enumerate(start)]
     return Specification.model_validate_json(json.dumps(values))
 
 

@@ -17,6 +17,7 @@ _MAX_NAME_BYTES = 255
 # Of files in a model's folder, those below it included; real ones hold a few dozen.
 _MAX_FILES = 2000
 _WINDOWS = re.compile(r"\\|^[A-Za-z]:")
+_RECIPE_SUFFIXES = (".yaml", ".yml")
 _NOWHERE = Path("/dev/null/nowhere")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -73,6 +74,22 @@ class Roots:
         if not found.is_file():
             raise SpecificationError(
                 f"`{key}` must be a JSONL file below {_told(self.sets, '--sets')}, but '{given}' is none there."
+            )
+        return str(found)
+
+    def recipe(self, given: str, key: str) -> str:
+        """A mergekit file, absolute and without links.
+
+        Raises:
+            AccessError: it is out of reach, or not called as YAML is: what another file holds is nobody's to read.
+            SpecificationError: there is none such.
+        """
+        found = self._resolved(given, key, (*self.models, *self.sets))
+        if found.suffix not in _RECIPE_SUFFIXES and found != _NOWHERE:
+            raise AccessError(f"`{key}` must be a {' or '.join(_RECIPE_SUFFIXES)} file, but got '{given}'.")
+        if not found.is_file():
+            raise SpecificationError(
+                f"`{key}` must be a mergekit file below {_told(self.models, '--models')}, but '{given}' is none there."
             )
         return str(found)
 

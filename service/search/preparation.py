@@ -14,6 +14,7 @@ from search_spaces import BoundsRule, Landmark, MergeRecipe, SearchSpace, SpaceO
 from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.merge_recipe import BASE
 from search_spaces.method_signatures import METHOD_SIGNATURES
+from service.search.start_recipes import read_start
 from service.specification import MeasureSection, Specification, WorkersSection, restore_specification
 from service.specification.schema import SpaceSection
 from workers.candidate_worker import Measure, WorkerSetup
@@ -49,6 +50,7 @@ class PreparedSearch:
             report on the examples held out.
         checks_engine: whether the engine must be installed here to start workers.
         left_out: experts of the specification that are the base itself; the specification here is without them.
+        start: recipes of `search.start`, inside the bounds.
     """
 
     specification: Specification
@@ -57,6 +59,7 @@ class PreparedSearch:
     measures: Mapping[str, Measure]
     checks_engine: bool = True
     left_out: tuple[str, ...] = ()
+    start: tuple[Landmark, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -87,14 +90,18 @@ class PreparedSearch:
 
     @cached_property
     def encoded_landmarks(self) -> dict[str, dict[str, float]]:
-        """Name → trial parameters of the landmarks inside the bounds."""
-        found = {}
+        """Name → trial parameters of the landmarks inside the bounds, recipes to start from first."""
+        found = self._encoded_start
         for landmark in self.space.landmarks():
             try:
                 found[landmark.name] = self.space.encode(landmark.recipe)
             except RecipeError:
                 continue
         return found
+
+    @property
+    def _encoded_start(self) -> dict[str, dict[str, float]]:
+        return {landmark.name: self.space.encode(landmark.recipe) for landmark in self.start}
 
     @property
     def landmarks_outside(self) -> list[Landmark]:
@@ -148,7 +155,7 @@ class PreparedSearch:
         from service.studies import StudyPlan
 
         search = self.specification.search
-        landmarks = self.encoded_landmarks if search.landmarks else {}
+        landmarks = self.encoded_landmarks if search.landmarks else self._encoded_start
         return StudyPlan(self.space.distributions(), self.sampler(), search.evaluations, landmarks)
 
     def recipe(self, params: Mapping[str, float]) -> MergeRecipe:
@@ -214,7 +221,9 @@ def prepare_search(specification: Specification, *, checks_engine: bool = True) 
     """
     if checks_engine:
         _check_engine(specification.workers)
-    return replace(_prepare(specification), checks_engine=checks_engine)
+    prepared = _prepare(specification)
+    start = tuple(read_start(specification.search.start, prepared.space, prepared.headers))
+    return replace(prepared, checks_engine=checks_engine, start=start)
 
 
 def _check_engine(workers: WorkersSection) -> None:
@@ -318,7 +327,8 @@ def _check_racing(specification: Specification) -> None:
 def prepare_stored(stored: StoredStudy) -> PreparedSearch:
     """Prepare the search that a study was made by, from the models and sets as they are now.
 
-    Its engine is missed only where workers are started: results can be looked at without.
+    Its engine is missed only where workers are started: results can be looked at without, and without the recipes
+    that it started from.
 
     Raises:
         UserError: see `prepare_search`.

@@ -137,6 +137,7 @@ def _with_absolute_paths(specification: Specification, folder: Path, *, is_store
             if measure["set"] is not None:
                 measure["set"] = str(folder / measure["set"])
             measure["options"] = _absolute_options(measure, folder, f"{section}.{name}.options")
+    values["search"]["start"] = [str(folder / path) for path in values["search"]["start"]]
     if values["synthesis"] is not None:
         _make_absolute(values["synthesis"], folder, values["name"])
     return Specification.model_validate_json(json.dumps(values))

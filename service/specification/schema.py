@@ -84,6 +84,7 @@ class SearchSection(Section):
     evaluations: int = Field(default=100, ge=1, le=_MAX_EVALUATIONS)
     seed: int = Field(default=0, ge=0, le=_MAX_SEED)
     landmarks: bool = True
+    start: tuple[Text, ...] = Field(default=(), max_length=_MAX_ENTRIES)
     racing: bool = False
 
 

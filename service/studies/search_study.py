@@ -103,21 +103,26 @@ class SearchStudy:
             check_same(self.identity, stored)
             if stored != _stored(self.identity):
                 study.set_user_attr(ATTRIBUTE, _stored(self.identity))  # budget, paths or workers have changed
+            self._enqueue_landmarks(study)
             return study
         if _is_foreign(study, len(self.identity.objectives)):
             raise SpecificationError(
                 f"A study named '{self.identity.name}' exists but is not ours. Choose another `name`."
             )
-        enqueued = {trial.user_attrs["landmark"] for trial in study.get_trials(deepcopy=False)}
-        for landmark, params in self._plan.landmarks.items():
-            if landmark not in enqueued:
-                study.enqueue_trial(dict(params), user_attrs={"landmark": landmark})
+        self._enqueue_landmarks(study)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # the dashboard shows these names
             study.set_metric_names(list(self.identity.objectives))
         # Last, so that a study which lacks it is not taken for whole.
         study.set_user_attr(ATTRIBUTE, _stored(self.identity))
         return study
+
+    def _enqueue_landmarks(self, study: optuna.Study) -> None:
+        """Let those be asked next that the study has not: all of a new one, and what was added since."""
+        enqueued = {trial.user_attrs.get("landmark") for trial in study.get_trials(deepcopy=False)}
+        for landmark, params in self._plan.landmarks.items():
+            if landmark not in enqueued:
+                study.enqueue_trial(dict(params), user_attrs={"landmark": landmark})
 
     @property
     def n_finished(self) -> int:

@@ -231,3 +231,35 @@ def test_options_without_files_are_kept(measured: Measured, reach: Reach) -> Non
     options = {"extract": "last_number", "max_new_tokens": 32}
     confined = confine(measured("exact_match", options), reach).objectives["measure"].options
     assert confined | options == confined
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> Reach:
+    """A root of recipes beside the family, with what is no recipe in it."""
+    for name in ("mine.yaml", "secret.txt"):
+        (tmp_path / name).write_text("merge_method: linear")
+    (tmp_path / "out.yaml").symlink_to("/etc/passwd")
+    return Reach(Roots((FAMILY, tmp_path), (FAMILY,)))
+
+
+def test_recipes_to_start_from_are_found(values: dict[str, Any], recipes: Reach, tmp_path: Path) -> None:
+    values["search"] = {"start": ["mine.yaml"]}
+    confined = confine(check_specification(json.dumps(values)), recipes)
+    assert confined.search.start == (str(tmp_path / "mine.yaml"),)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("/etc/passwd", r"`search\.start\.0` must lie below a root"),
+        ("../mine.yaml", r"`search\.start\.0` must be a path downwards"),
+        ("out.yaml", r"`search\.start\.0` must lie below a root"),
+        ("secret.txt", r"`search\.start\.0` must be a \.yaml or \.yml file"),
+        ("base", r"`search\.start\.0` must be a \.yaml or \.yml file"),
+        ("nowhere.yaml", r"`search\.start\.0` must be a mergekit file below .* none there"),
+    ],
+)
+def test_recipes_to_start_from_are_confined(values: dict[str, Any], recipes: Reach, given: str, message: str) -> None:
+    values["search"] = {"start": [given]}
+    with pytest.raises(UserError, match=message):
+        confine(check_specification(json.dumps(values)), recipes)

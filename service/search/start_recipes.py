@@ -1,0 +1,99 @@
+"""The recipes that a search tries first: mergekit files, read as points of its space."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from search_spaces import Landmark, MergeRecipe, SearchSpace, adopt_recipe, from_mergekit
+from search_spaces.errors import RecipeError, SpecificationError
+from search_spaces.merge_recipe import BASE
+from search_spaces.mergekit_format import listed_models
+from workers.checkpoints.header import CheckpointHeader
+
+# Of a file; a recipe of every tensor of the largest models has some hundred thousand characters.
+_MAX_BYTES = 10_000_000
+# As of models: it stands in tables and pages.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def read_start(paths: Iterable[str], space: SearchSpace, headers: Mapping[str, CheckpointHeader]) -> list[Landmark]:
+    """Read recipes and check that they lie in the space.
+
+    Args:
+        paths: of mergekit files.
+        space: of the search.
+        headers: model name → header, base first.
+
+    Returns:
+        Each under its file's name, without the suffix.
+
+    Raises:
+        SpecificationError: a file cannot be read, has the name of another landmark, or its merge lies outside the
+            space; the message names the file.
+    """
+    taken = {landmark.name for landmark in space.landmarks()}
+    found = []
+    for path in map(Path, paths):
+        _check_name(path, taken)
+        taken.add(path.stem)
+        try:
+            found.append(Landmark(path.stem, _read(path, space, headers)))
+        except RecipeError as error:
+            raise SpecificationError(
+                f"`search.start` must name recipes of this search, but '{path}': {error}"
+            ) from None
+    return found
+
+
+def read_recipe_file(path: Path) -> str:
+    """The text of a mergekit file.
+
+    Raises:
+        RecipeError: there is none that could be read.
+    """
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            raise RecipeError(f"A recipe must be a mergekit YAML file, but '{path}' is not there.")
+        if path.stat().st_size > _MAX_BYTES:
+            raise RecipeError(f"A recipe must be a file of {_MAX_BYTES:,} bytes at most, but '{path}' is larger.")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"A recipe must be a readable YAML file, but '{path}' is not: {error}") from None
+
+
+def _check_name(path: Path, taken: Iterable[str]) -> None:
+    if not _NAME.fullmatch(path.stem):
+        raise SpecificationError(
+            "`search.start` must name files of letters, digits, `.`, `_` and `-`, for they name landmarks, but got "
+            f"'{path.name}'. Rename it."
+        )
+    if path.stem in taken:
+        raise SpecificationError(
+            f"`search.start` must name each landmark once, but '{path.stem}' of '{path}' is one already. Rename it."
+        )
+
+
+def _read(path: Path, space: SearchSpace, headers: Mapping[str, CheckpointHeader]) -> MergeRecipe:
+    text = read_recipe_file(path)
+    names = [name for members in space.groups.values() for name in members]
+    models = {name: (given, headers[name].folder) for name, given in {BASE: space.base, **space.experts}.items()}
+    known_as = {named: _names_of(named, path.parent, models) for named in listed_models(text)}
+    recipe = adopt_recipe(from_mergekit(text, names, space.options.granularity), space, known_as)
+    space.encode(recipe)
+    return recipe
+
+
+def _names_of(named: str, folder: Path, models: Mapping[str, tuple[str, Path]]) -> tuple[str, ...]:
+    """Which models of a search a recipe means: by text, by path, by name, or by the folder's name alone."""
+    places = {(start / named).resolve() for start in (folder, Path())}
+    rules = (
+        [name for name, (given, _) in models.items() if given == named],
+        [name for name, (_, own) in models.items() if own.resolve() in places],
+        [name for name in models if name == named],
+        [name for name, (_, own) in models.items() if own.name == Path(named).name],
+    )
+    found = next((names for names in rules if names), [])
+    # Two folders of one name are told apart by their paths, or not at all.
+    return tuple(found) if len({models[name][1].resolve() for name in found}) == 1 else ()
