@@ -16,6 +16,7 @@ from service.cli.demo import demo
 from service.cli.evaluate import evaluate
 from service.cli.export import export
 from service.cli.front import front
+from service.cli.merge import merge
 from service.cli.methods import methods
 from service.cli.plan import plan
 from service.cli.search import search
@@ -33,7 +34,21 @@ app = typer.Typer(
 )
 # Those that a service answers too; the rest works on this machine only.
 _REMOTE = (search, front, export, stop)
-for command in (demo, methods, synthesize, plan, search, stop, front, compare, export, evaluate, dashboard, serve):
+for command in (
+    demo,
+    methods,
+    synthesize,
+    plan,
+    search,
+    stop,
+    front,
+    compare,
+    export,
+    evaluate,
+    merge,
+    dashboard,
+    serve,
+):
     app.command(cls=None if command in _REMOTE else CommandHere)(command)
 app.add_typer(database, name="database")
 

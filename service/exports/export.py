@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces import to_mergekit
-from search_spaces.errors import ExportError, SpecificationError
+from search_spaces.errors import ExportError
 from service.exports.export_request import ExportRequest
 from service.exports.model_card import model_card
-from service.exports.partial_folders import partial_folder
+from service.exports.partial_folders import open_to_readers, temporary_beside
 from service.exports.provenance import provenance
 from workers.evaluation import Score
 from workers.worker_pools import WorkerPool
@@ -54,7 +52,7 @@ def export_merge(
     """
     prepared = request.prepared
     recipe = prepared.recipe(request.trial.params)
-    with _temporary_beside(request.folder) as folder:
+    with temporary_beside(request.folder) as folder:
         on_stage("writing")
         pool.save(recipe, folder, request.max_shard_size)
         on_stage("reloading and scoring")
@@ -63,7 +61,7 @@ def export_merge(
         (folder / "recipe.yaml").write_text(to_mergekit(recipe), encoding="utf-8")
         (folder / "provenance.json").write_text(provenance(prepared, request.trial), encoding="utf-8")
         (folder / "README.md").write_text(model_card(request.folder.name, prepared, request, scores), encoding="utf-8")
-        _open_to_readers(folder)
+        open_to_readers(folder)
         folder.rename(request.folder)
     return ExportedMerge(request.folder, scores, difference)
 
@@ -92,23 +90,6 @@ def _score(request: ExportRequest, folder: Path, pool: WorkerPool) -> dict[str, 
     return pool.score_saved(folder, (*request.prepared.objectives, *request.prepared.holdout_measures))
 
 
-@contextmanager
-def _temporary_beside(final: Path) -> Iterator[Path]:
-    """A folder on the same disk, so that renaming is one step; gone unless it was renamed."""
-    if final.exists():
-        raise SpecificationError(f"An export must go to a new folder, but '{final}' exists. Remove it or name another.")
-    temporary = partial_folder(final)
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-    except ExportError:
-        raise
-    except OSError as error:
-        raise ExportError(f"The export must be written to '{final}', but cannot be: {error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 def check_scores(request: ExportRequest, scores: Mapping[str, Score]) -> float:
     """The largest difference between a trial's values and the reloaded model's.
 
@@ -125,10 +106,3 @@ def check_scores(request: ExportRequest, scores: Mapping[str, Score]) -> float:
             f"{scores[worst].value:.6g} and not {expected[worst]:.6g}. Were the models or sets changed since?"
         )
     return differences[worst]
-
-
-def _open_to_readers(folder: Path) -> None:
-    # safetensors creates its files for the owner alone, but models are shared.
-    for path in folder.iterdir():
-        path.chmod(0o644)
-    folder.chmod(0o755)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from search_spaces import MergeRecipe
 from search_spaces.model_reference import is_hub_id
 from service.exports.export_request import ExportRequest
 from service.search.preparation import PreparedSearch
@@ -28,10 +29,7 @@ def model_card(name: str, prepared: PreparedSearch, request: ExportRequest, scor
         "Measures that end in `@holdout` were taken on examples that the search did not see. Higher is better.\n",
         "## The trade-off\n",
         _table(("candidate", *prepared.objectives), _trade_off(request)),
-        "## Use\n",
-        "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-        f'model = AutoModelForCausalLM.from_pretrained("{name}")\n'
-        f'tokenizer = AutoTokenizer.from_pretrained("{name}")\n```\n',
+        _use(name),
         "`recipe.yaml` is the merge as `mergekit-yaml` runs it; `provenance.json` holds the SHA-256 of every input, "
         "the versions, the seed and all coefficients.\n",
         "## Limits\n",
@@ -41,19 +39,48 @@ def model_card(name: str, prepared: PreparedSearch, request: ExportRequest, scor
     return "\n".join(parts)
 
 
+def recipe_card(name: str, recipe: MergeRecipe) -> str:
+    """The card of a merge that no search found, and that nobody has scored."""
+    models = _base_models(recipe.folders.values())
+    parts = (
+        f"---\n{_yaml(recipe.method, models)}---\n",
+        f"# {name}\n",
+        f"A merge of {_and([f'`{model}`' for model in models])} by paretomerge, method `{recipe.method}`.\n",
+        _use(name),
+        "`recipe.yaml` is the merge as `mergekit-yaml` runs it; `provenance.json` holds the SHA-256 of every input, "
+        "the versions, the seed and all coefficients.\n",
+        "## Limits\n",
+        "Nothing was measured: evaluate it for your use before you release it.\n",
+    )
+    return "\n".join(parts)
+
+
+def _use(name: str) -> str:
+    return (
+        "## Use\n\n"
+        "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        f'model = AutoModelForCausalLM.from_pretrained("{name}")\n'
+        f'tokenizer = AutoTokenizer.from_pretrained("{name}")\n```\n'
+    )
+
+
 def _metadata(prepared: PreparedSearch) -> str:
+    return _yaml(prepared.space.options.method, _base_models(prepared.models.values()))
+
+
+def _yaml(method: str, base_models: Sequence[str]) -> str:
     values = {
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
-        "tags": ["merge", "paretomerge", prepared.space.options.method],
-        "base_model": _base_models(prepared),
+        "tags": ["merge", "paretomerge", method],
+        "base_model": list(base_models),
     }
     return str(yaml.safe_dump(values, sort_keys=False))
 
 
-def _base_models(prepared: PreparedSearch) -> list[str]:
+def _base_models(notations: Iterable[str]) -> list[str]:
     """As the Hub takes them: ids where there are any, an adapter beside its model."""
-    references = [reference_of(text) for text in prepared.models.values()]
+    references = [reference_of(text) for text in notations]
     parts = [part for reference in references for part in (reference.model, reference.adapter) if part]
     return list(dict.fromkeys(part if is_hub_id(part) else Path(part).name for part in parts))
 

@@ -10,10 +10,9 @@ from search_spaces import Landmark, MergeRecipe, SearchSpace, adopt_recipe, from
 from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.merge_recipe import BASE
 from search_spaces.mergekit_format import listed_models
+from service.mergekit.configuration_text import read_configuration
 from workers.checkpoints.header import CheckpointHeader
 
-# Of a file; a recipe of every tensor of the largest models has some hundred thousand characters.
-_MAX_BYTES = 10_000_000
 # As of models: it stands in tables and pages.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -47,22 +46,6 @@ def read_start(paths: Iterable[str], space: SearchSpace, headers: Mapping[str, C
     return found
 
 
-def read_recipe_file(path: Path) -> str:
-    """The text of a mergekit file.
-
-    Raises:
-        RecipeError: there is none that could be read.
-    """
-    try:
-        if not path.is_file():  # a pipe would be waited for
-            raise RecipeError(f"A recipe must be a mergekit YAML file, but '{path}' is not there.")
-        if path.stat().st_size > _MAX_BYTES:
-            raise RecipeError(f"A recipe must be a file of {_MAX_BYTES:,} bytes at most, but '{path}' is larger.")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"A recipe must be a readable YAML file, but '{path}' is not: {error}") from None
-
-
 def _check_name(path: Path, taken: Iterable[str]) -> None:
     if not _NAME.fullmatch(path.stem):
         raise SpecificationError(
@@ -76,7 +59,7 @@ def _check_name(path: Path, taken: Iterable[str]) -> None:
 
 
 def _read(path: Path, space: SearchSpace, headers: Mapping[str, CheckpointHeader]) -> MergeRecipe:
-    text = read_recipe_file(path)
+    text = read_configuration(path)
     names = [name for members in space.groups.values() for name in members]
     models = {name: (given, headers[name].folder) for name, given in {BASE: space.base, **space.experts}.items()}
     known_as = {named: _names_of(named, path.parent, models) for named in listed_models(text)}

@@ -85,7 +85,7 @@ def test_folders_of_one_name_are_told_apart_by_path_alone(
 @pytest.mark.parametrize(
     ("file", "recipe", "message"),
     [
-        ("nowhere.yaml", {}, r"nowhere\.yaml': A recipe must be a mergekit YAML file, but .* is not there"),
+        ("nowhere.yaml", {}, r"nowhere\.yaml': A mergekit configuration must be a YAML file, but .* is not there"),
         ("mine.yaml", {"weight": 9}, r"mine\.yaml': `expert/layer\.\d+/weight` must be in \[0, 1.5\], but got "),
         ("mine.yaml", {"expert": "/models/other"}, "'/models/other' must be aligned or expert of"),
         ("mine.yaml", {"base": ALIGNED}, "aligned' must be base of"),
