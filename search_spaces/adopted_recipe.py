@@ -37,7 +37,7 @@ def adopt_recipe(recipe: MergeRecipe, space: SearchSpace, known_as: KnownAs) -> 
         _check_choices(recipe, space)
     own = _own_names(recipe, space, known_as)
     _check_all_are_merged(own, space)
-    given = {own.get(owner, owner): by_group for owner, by_group in _all_values(recipe).items()}
+    given: Coefficients = {own.get(owner, owner): by_group for owner, by_group in _all_values(recipe).items()}
     given = _shares(given) if is_average else given
     blank = space.unweighed()
     return replace(

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
+
 from search_spaces.errors import RecipeError
+
+
+def as_document(text: str) -> Any:
+    """A YAML text's value."""
+    try:
+        return yaml.safe_load(text)
+    # PyYAML lets the errors of a date or a number that is none pass, and those of endless nesting.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RecipeError(f"A mergekit configuration must be YAML, but it cannot be parsed: {error}") from None
 
 
 def as_mapping(value: Any, what: str, known: Sequence[str] | None = None) -> Mapping[str, Any]:

@@ -9,11 +9,15 @@ from itertools import chain, count
 from pathlib import PurePath
 from typing import Any
 
-import yaml
-
 from search_spaces.errors import RecipeError
 from search_spaces.merge_recipe import BASE, MergeRecipe, owners
-from search_spaces.mergekit_format.checked_values import as_mapping, as_number, as_sequence, as_switch
+from search_spaces.mergekit_format.checked_values import (
+    as_document,
+    as_mapping,
+    as_number,
+    as_sequence,
+    as_switch,
+)
 from search_spaces.method_signature import SHARED, BaseRole, MethodParameter, MethodSignature, ParameterKind
 from search_spaces.method_signatures import METHOD_SIGNATURES
 from search_spaces.parameter_groups import group_parameters, is_embedding, layer_of
@@ -97,11 +101,7 @@ def parse_configuration(text: str) -> Mapping[str, Any]:
     Raises:
         RecipeError: no YAML, no merge, or a method or key that is not known here.
     """
-    try:
-        config = yaml.safe_load(text)
-    # PyYAML lets the errors of a date or a number that is none pass, and those of endless nesting.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecipeError(f"A mergekit configuration must be YAML, but it cannot be parsed: {error}") from None
+    config = as_document(text)
     if not isinstance(config, dict) or "merge_method" not in config:
         raise RecipeError("A mergekit configuration must be a mapping with `merge_method`, but it is not.")
     if str(config["merge_method"]) not in METHOD_SIGNATURES:

@@ -16,6 +16,7 @@ from service.cli.demo import demo
 from service.cli.evaluate import evaluate
 from service.cli.export import export
 from service.cli.front import front
+from service.cli.import_file import import_file
 from service.cli.merge import merge
 from service.cli.methods import methods
 from service.cli.plan import plan
@@ -50,6 +51,7 @@ for command in (
     serve,
 ):
     app.command(cls=None if command in _REMOTE else CommandHere)(command)
+app.command("import", cls=CommandHere)(import_file)
 app.add_typer(database, name="database")
 
 

@@ -32,3 +32,9 @@ def _placed(value: Any) -> Any:
     if isinstance(value, list):
         return [_placed(inner) for inner in value]
     return str(FAMILY / value) if value in ("base", "aligned", "expert") else value
+
+
+@pytest.fixture
+def sets() -> dict[str, Path]:
+    """The family's sets, as an import is told of them."""
+    return {"safety": FAMILY / "safety.jsonl", "domain": FAMILY / "domain.jsonl"}
