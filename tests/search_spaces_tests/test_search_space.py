@@ -38,7 +38,7 @@ def bounds_of(space: SearchSpace) -> dict[str, Bounds]:
 def in_bounds(space: SearchSpace) -> st.SearchStrategy[dict[str, float]]:
     return st.fixed_dictionaries(
         {
-            name: st.integers(low, high) if isinstance(low, int) else st.floats(low, high)
+            name: st.integers(int(low), int(high)) if isinstance(low, int) else st.floats(low, high)
             for name, (low, high) in bounds_of(space).items()
         }
     )
