@@ -79,7 +79,8 @@ class MethodSignature:
         normalize_key: mergekit's name of that choice.
         min_experts: how many it needs, the base not counted.
         max_experts: how many it can take; None for any number.
-        differentiable: the merged weights are differentiable in the leading parameter almost everywhere.
+        differentiable: the merged weights are differentiable in the leading parameter almost everywhere, masks and
+            elections taken as given.
         stochastic: the result depends on the recipe's seed.
     """
 

@@ -106,6 +106,7 @@ _SIGNATURES = (
         "Jang et al. 2024, Model Stock, arXiv:2403.19522",
         (_switch("filter_wise", default=False, searched=True),),
         min_experts=2,
+        differentiable=False,
     ),
     MethodSignature(
         "nuslerp",
@@ -130,14 +131,18 @@ _SIGNATURES = (
         "Karcher 1977, Riemannian center of mass, doi:10.1002/cpa.3160300502; for language models arXiv:2603.04972",
         (_ITERATIONS, _TOLERANCE),
         base=BaseRole.ABSENT,
+        differentiable=False,
     ),
-    MethodSignature("sce", (), "Wan et al. 2024, FuseChat, arXiv:2408.07990", (_TOP_SHARE,)),
+    MethodSignature(
+        "sce", (), "Wan et al. 2024, FuseChat, arXiv:2408.07990", (_TOP_SHARE,), differentiable=False
+    ),
     MethodSignature(
         "arcee_fusion",
         (),
         "Arcee Fusion, as in mergekit 0.1.5, https://pypi.org/project/mergekit/",
         base=BaseRole.PARTNER,
         max_experts=2,
+        differentiable=False,
     ),
     MethodSignature(
         "nearswap",
@@ -146,9 +151,13 @@ _SIGNATURES = (
         base=BaseRole.PARTNER,
         max_experts=2,
     ),
-    MethodSignature("ram", (), _RAM, (_CHANGED,)),
+    MethodSignature("ram", (), _RAM, (_CHANGED,), differentiable=False),
     MethodSignature(
-        "ramplus_tl", (), f"{_RAM}, per tensor", (_UNIQUE_GAIN, _UNIQUE_CAP, replace(_CHANGED, searched=False))
+        "ramplus_tl",
+        (),
+        f"{_RAM}, per tensor",
+        (_UNIQUE_GAIN, _UNIQUE_CAP, replace(_CHANGED, searched=False)),
+        differentiable=False,
     ),
     MethodSignature(
         "passthrough",

@@ -10,7 +10,6 @@ import argparse
 import shutil
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,13 +28,15 @@ def main() -> int:
     """One line per method and case; the last one counts them."""
     arguments = _arguments()
     torch.set_num_threads(1)
-    warnings.filterwarnings("ignore")
     disable_progress_bar()  # type: ignore[no-untyped-call]
     set_verbosity_error()  # type: ignore[no-untyped-call]
     mergekit = Mergekit(arguments.mergekit)
     described = mergekit.described()
     shared = [name for name in METHOD_SIGNATURES if name in described["methods"]]
     chosen = arguments.methods or shared
+    odd = [name for name in chosen if name not in shared]
+    if odd:
+        sys.exit(f"Both tools must have a method to compare it, but '{odd[0]}' is none of {', '.join(shared)}.")
     if arguments.regenerate:
         golden.write_sources()
     folder = Path(tempfile.mkdtemp(prefix="paretomerge-parity-"))

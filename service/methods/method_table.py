@@ -20,8 +20,8 @@ class MethodRow:
         mergekit: the version that has it too and was merged beside; empty for none.
         parity: how the two agree; empty where there is no other.
         differentiable: merged weights are differentiable in the coefficients almost everywhere.
-        searched: parameter → where its values may lie.
-        on_demand: the same of those that are searched only where a specification bounds them.
+        searched: parameter → where it is searched.
+        on_demand: the same, of those that are searched only where a specification bounds them; else at their default.
         models: how many it merges, the base included where it takes part.
         reference: the paper.
     """
@@ -64,7 +64,7 @@ def _row(signature: MethodSignature, record: ParityRecord) -> MethodRow:
 
 def _bounds(signature: MethodSignature, searched: bool) -> dict[str, tuple[float, float]]:
     parameters = (parameter for parameter in signature.all_parameters if parameter.searched is searched)
-    return {parameter.name: (parameter.minimum, parameter.maximum) for parameter in parameters}
+    return {parameter.name: (parameter.low, parameter.high) for parameter in parameters}
 
 
 def _told(bounds: dict[str, tuple[float, float]]) -> str:
@@ -76,7 +76,9 @@ def _models(signature: MethodSignature) -> str:
         return "2"
     base = 0 if signature.base is BaseRole.ABSENT else 1
     fewest = signature.min_experts + base
-    return f"{fewest}" if signature.min_experts == signature.max_experts else f"{fewest} or more"
+    if signature.min_experts == signature.max_experts:
+        return f"{fewest}"
+    return f"{fewest} or more"
 
 
 def _parity(method: str, record: ParityRecord) -> str:

@@ -15,8 +15,9 @@ _MAX_ENTRIES, _MAX_RULES, _MAX_WORKERS, _MAX_EVALUATIONS = 100, 1000, 10_000, 1_
 # Of what databases and generators of random numbers take.
 _MAX_SEED = 2**63 - 1
 
-# A pair of bounds, or one number (for a switch, true or false) that fixes the value.
-Bounds = tuple[float, float] | float | bool
+# A pair of bounds, or one number that fixes the value; of a switch, true or false does.
+Bounds = tuple[float, float] | float
+SwitchBounds = Bounds | bool
 
 
 class ParameterBounds(Section):
@@ -31,10 +32,10 @@ class ParameterBounds(Section):
     t: Bounds | None = None
     scale: Bounds | None = None
     lambda_: Bounds | None = Field(default=None, alias="lambda")
-    rescale: Bounds | None = None
-    filter_wise: Bounds | None = None
-    nuslerp_flatten: Bounds | None = None
-    nuslerp_row_wise: Bounds | None = None
+    rescale: SwitchBounds | None = None
+    filter_wise: SwitchBounds | None = None
+    nuslerp_flatten: SwitchBounds | None = None
+    nuslerp_row_wise: SwitchBounds | None = None
     max_iter: Bounds | None = None
     tol: Bounds | None = None
     select_topk: Bounds | None = None

@@ -17,7 +17,7 @@ def test_json_has_bounds_and_parity(run_command: Run) -> None:
     told = json.loads(run_command("methods", "--json").stdout)
     found = {method["method"]: method for method in told["methods"]}
     assert found.keys() == METHOD_SIGNATURES.keys()
-    assert found["ties"]["searched"] == {"weight": [-10, 10], "density": [0.001, 1]}
+    assert found["ties"]["searched"] == {"weight": [0, 1.5], "density": [0.1, 1]}
     assert found["linear"]["parity"]["n_cases"] > 0
     assert told["compared"]["mergekit"] == found["linear"]["mergekit"]
 

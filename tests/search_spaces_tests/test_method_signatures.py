@@ -87,6 +87,11 @@ def test_only_weights_are_normalised(signature: MethodSignature) -> None:
 
 
 @EVERY
+def test_only_what_weighs_models_has_a_gradient(signature: MethodSignature) -> None:
+    assert signature.differentiable == (signature.leading is not None)
+
+
+@EVERY
 def test_a_pair_is_two_models(signature: MethodSignature) -> None:
     assert not signature.merges_a_pair or signature.max_experts == 2
 

@@ -83,11 +83,13 @@ def test_one_trial_has_its_coefficients(client: TestClient, told: str, prepared:
     found = TrialDetail.model_validate_json(client.get(f"/v1/searches/{told}/trials/9").content)
     assert found.params is not None
     recipe = prepared.recipe(found.params)
-    assert found.coefficients.models == ("aligned", "expert")
+    assert found.coefficients.models == ("aligned", "expert", "*")
     assert found.coefficients.groups == tuple(recipe.groups)
-    assert found.coefficients.values["weight"] == tuple(
+    *weights, of_all = found.coefficients.values["weight"]
+    assert weights == [
         tuple(recipe.coefficients[model][group]["weight"] for group in recipe.groups) for model in ("aligned", "expert")
-    )
+    ]
+    assert of_all == (None,) * len(recipe.groups)
 
 
 def test_one_trial_has_all_its_scores(client: TestClient, told: str, prepared: PreparedSearch, engine: Engine) -> None:
@@ -115,7 +117,7 @@ def test_trial_that_lost_a_race_has_its_estimates(client: TestClient, launched: 
 def test_failed_trial_has_coefficients_and_no_scores(client: TestClient, told: str) -> None:
     found = TrialDetail.model_validate_json(client.get(f"/v1/searches/{told}/trials/2").content)
     assert (found.state, found.scores) == ("failed", {})
-    assert found.coefficients.values.keys() == {"weight"}
+    assert found.coefficients.values.keys() == {"weight", "lambda"}
 
 
 def test_trial_is_shown_also_when_its_models_are_gone(

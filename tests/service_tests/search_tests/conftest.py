@@ -79,8 +79,8 @@ class CoefficientPool(WorkerPool):
 
 def scores_of(assignment: Assignment) -> dict[str, Score]:
     """Each objective wants another weight of both experts."""
-    by_model = assignment.recipe.coefficients.values()
-    weights = [values["weight"] for model in by_model for values in model.values() if "weight" in values]
+    recipe = assignment.recipe
+    weights = [values["weight"] for model in recipe.weighed_models for values in recipe.coefficients[model].values()]
     wanted = dict(zip(assignment.measures, (0.3, 0.9, 0.6), strict=False))
     return {name: Score(-fmean((w - best) ** 2 for w in weights), 0.1, 4, ()) for name, best in wanted.items()}
 

@@ -61,7 +61,7 @@ def test_what_was_prepared(prepare: Prepare) -> None:
         ({"space": {"bounds": [{"weight": [2, 1]}]}}, SpecificationError, r"`.*weight` must be \[low, high\]"),
         ({"space": {"weight": [0, 99]}}, SpecificationError, r"must lie in \[-10, 10\], but got \[0, 99\]"),
         ({"space": {"weight": 0.5}}, SpecificationError, "must leave something to search, but every bound fixes"),
-        ({"space": {"density": 0.5}}, SpecificationError, "'task_arithmetic' takes weight, but .* `density`"),
+        ({"space": {"density": 0.5}}, SpecificationError, "'task_arithmetic' takes weight, lambda, but .* `density`"),
         ({"space": {"bounds": [{"expert": "x", "weight": 1}]}}, SpecificationError, "one of aligned, expert, .*'x'"),
         ({"space": {"bounds": [{"filter": "z*", "weight": 1}]}}, SpecificationError, r"filter: z\*` matches no"),
         (

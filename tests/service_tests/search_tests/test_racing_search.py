@@ -31,7 +31,8 @@ SEARCH = {"evaluations": 40, "sampler": "random"}
 
 def examples_of(assignment: Assignment) -> dict[str, list[float]]:
     """Each objective wants another weight of both experts; some examples are harder than others for all."""
-    weights = [values["weight"] for model in assignment.recipe.coefficients.values() for values in model.values()]
+    recipe = assignment.recipe
+    weights = [values["weight"] for model in recipe.weighed_models for values in recipe.coefficients[model].values()]
     noise = np.random.default_rng(zlib.crc32(repr(weights).encode())).normal(0, 0.05, (2, N))
     difficulty = np.random.default_rng(0).normal(0, 1, (2, N))
     return {

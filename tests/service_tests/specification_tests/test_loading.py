@@ -74,9 +74,10 @@ def test_defaults() -> None:
     assert specification.space.model_dump(exclude_none=True) == {
         "method": "task_arithmetic",
         "granularity": "layer",
+        "task_vectors": True,
         "bounds": (),
     }
-    search = {"sampler": "auto", "evaluations": 100, "seed": 0, "landmarks": True, "racing": False}
+    search = {"sampler": "auto", "evaluations": 100, "seed": 0, "landmarks": True, "racing": False, "start": ()}
     assert specification.search.model_dump() == search
     assert specification.workers.model_dump(exclude_none=True) == {
         "engine": "transformers",
@@ -135,7 +136,7 @@ def test_cannot_be_changed() -> None:
         ("models: {base: b, experts: {e: x}, bass: b}", "`models.bass` is not a key .*Did you mean `base`?"),
         (
             "space: {bounds: [{weight: 1}, {wieght: 1}]}",
-            "`space.bounds.1.wieght` is not a key .*known there: density, expert, filter, t, weight. .*`weight`?",
+            "`space.bounds.1.wieght` is not a key .*known there: alpha, density, .*, weight. .*`weight`?",
         ),
         ("workers: {gpus: 1}", "`workers.gpus` is not a key of a specification; known there: address, count, .*"),
     ],
