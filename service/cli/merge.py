@@ -33,7 +33,7 @@ def merge(
     found = replace(found, seed=seed, dtype=dtype or found.dtype)
     for note in file.notes:
         messages.print(note, style="yellow", soft_wrap=True)
-    messages.print(f"Merging {', '.join(file.folders)} by {found.method} in {found.dtype}", soft_wrap=True)
+    messages.print(f"Merging {', '.join(file.notations)} by {found.method} in {found.dtype}", soft_wrap=True)
     export_recipe(RecipeExport(file, found, to, max_shard_size))
     messages.print(f"Merged in {seconds(time.perf_counter() - started)}.")
     results.print(str(to), soft_wrap=True)

@@ -49,7 +49,7 @@ def export_recipe(export: RecipeExport) -> None:
     recipe = export.recipe
     with temporary_beside(export.folder) as folder:
         headers = export.file.headers(recipe)
-        worker = CandidateWorker(WorkerSetup(recipe.folders, measures={}, dtype=recipe.dtype))
+        worker = CandidateWorker(WorkerSetup(recipe.folders, {}, recipe.dtype, tokenizer=recipe.tokenizer_source))
         worker.save(recipe, folder, export.max_shard_size)
         written = {
             "recipe.yaml": to_mergekit(recipe),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from search_spaces.method_signatures import METHOD_SIGNATURES
 from search_spaces.parameter_groups import group_parameters, layer_of
 from service.mergekit.evolve_configuration import EvolveConfiguration, EvolvedTask, Genome
 from service.mergekit.imported import ImportedSpecification, ImportOptions, own_name
-from service.mergekit.model_folders import model_folder
-from workers.checkpoints.header import read_header
+from service.mergekit.model_notation import located
+from workers.checkpoints.model_files import read_model_header
+from workers.checkpoints.vocabulary import UNION
 
 
 def import_evolution(config: EvolveConfiguration, path: Path, options: ImportOptions) -> ImportedSpecification:
@@ -74,7 +75,18 @@ class _Import:
         for expert in experts:
             named[own_name(Path(expert).name, [*named, BASE], "expert")] = self._placed(expert)
         check_number_of_models(self.signature, tuple(named))
-        return {"base": self._placed(base), "experts": named}
+        found: dict[str, Any] = {"base": self._placed(base), "experts": named}
+        return found | self._tokenizer(base, dict(zip(experts, named, strict=True)))
+
+    def _tokenizer(self, base: str, names: Mapping[str, str]) -> dict[str, str]:
+        """Whose tokens: a model's by its name here."""
+        source = self.genome.tokenizer_source
+        owner = {base: BASE, BASE: BASE, UNION: UNION, **names}.get(source or BASE)
+        if owner is None:
+            raise RecipeError(f"`tokenizer_source` must be base, union or a model of `genome`, but got '{source}'.")
+        if source is not None and owner != BASE:
+            self.notes.append(f"`models.tokenizer: {owner}` is for models of differing tokens; else leave it out.")
+        return {"tokenizer": owner} if source is not None and owner != BASE else {}
 
     @property
     def _merges_models_alone(self) -> bool:
@@ -84,9 +96,9 @@ class _Import:
 
     def _placed(self, model: str) -> str:
         try:
-            return model_folder(model, self.path)
+            return located(model, self.path)
         except CheckpointError:
-            self.notes.append(f"'{model}' is no folder here: download it, and name its folder under `models`.")
+            self.notes.append(f"'{model}' is no folder here: name its folder under `models`.")
             return model
 
     def _space(self, tensor_names: tuple[str, ...]) -> dict[str, Any]:
@@ -186,9 +198,6 @@ class _Import:
 
     def _note_the_rest(self) -> None:
         self.notes.extend(_notes_of_switches(self.config))
-        source = self.genome.tokenizer_source
-        if source not in (None, "base", self.genome.base_model):
-            self.notes.append(f"`tokenizer_source: {source}` is not followed: merges have the base's tokenizer.")
         if self.config.unknown:
             self.notes.append(f"Unknown, and left out: {', '.join(f'`{key}`' for key in self.config.unknown)}.")
         if self.options.include_path is None:
@@ -208,6 +217,6 @@ def _notes_of_switches(config: EvolveConfiguration) -> Iterator[str]:
 def _tensor_names(base: str) -> tuple[str, ...]:
     """Of the base where it can be read; else none."""
     try:
-        return read_header(base).merged_names
+        return read_model_header(base, offline=True).merged_names
     except CheckpointError:
         return ()

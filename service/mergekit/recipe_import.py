@@ -8,7 +8,7 @@ from typing import Any
 
 from search_spaces import MergeRecipe, MethodParameter, SearchSpace, SpaceOptions
 from search_spaces.errors import RecipeError, SpecificationError
-from search_spaces.merge_recipe import owners
+from search_spaces.merge_recipe import BASE, owners
 from search_spaces.method_signature import BaseRole, ParameterKind
 from search_spaces.parameter_groups import group_parameters
 from service.mergekit.imported import ImportedSpecification, ImportOptions, own_name
@@ -35,7 +35,7 @@ def import_recipe(file: RecipeFile, options: ImportOptions) -> ImportedSpecifica
     _check(file, recipe, space)
     values: dict[str, Any] = {
         "name": own_name(str(file.configuration.get("name") or file.path.stem)),
-        "models": {"base": recipe.base, "experts": dict(recipe.experts)},
+        "models": _models(recipe),
         "space": space,
     }
     if options.objectives:
@@ -44,13 +44,19 @@ def import_recipe(file: RecipeFile, options: ImportOptions) -> ImportedSpecifica
     return ImportedSpecification(values, tuple(_notes(file, recipe, options)))
 
 
+def _models(recipe: MergeRecipe) -> dict[str, Any]:
+    found: dict[str, Any] = {"base": recipe.base, "experts": dict(recipe.experts)}
+    return found if recipe.tokenizer_source is None else found | {"tokenizer": recipe.tokenizer_source}
+
+
 def _named(recipe: MergeRecipe) -> MergeRecipe:
     """The same with names that specifications take."""
     names: dict[str, str] = {}
     for expert in recipe.experts:
-        names[expert] = own_name(expert, [*names.values(), "base"], "expert")
+        names[expert] = own_name(expert, [*names.values(), BASE], "expert")
     values = recipe.to_dict()
     values["experts"] = {names[expert]: folder for expert, folder in recipe.experts.items()}
+    values["tokenizer_source"] = names.get(recipe.tokenizer_source or "", recipe.tokenizer_source)
     values["coefficients"] = {names.get(owner, owner): given for owner, given in recipe.coefficients.items()}
     return MergeRecipe.from_dict(values)
 
@@ -127,15 +133,17 @@ def _check(file: RecipeFile, recipe: MergeRecipe, space: dict[str, Any]) -> None
         rules=bounds_rules(section),
         normalize=section.normalize,
         task_vectors=section.task_vectors,
+        tokenizer_source=recipe.tokenizer_source,
     )
     headers = file.headers(recipe)
-    read_start([str(file.path)], SearchSpace(recipe.base, recipe.experts, file.base.merged_names, options), headers)
+    names = headers[BASE].merged_names
+    read_start([str(file.path)], SearchSpace(recipe.base, recipe.experts, names, options))
 
 
 def _notes(file: RecipeFile, recipe: MergeRecipe, options: ImportOptions) -> Iterator[str]:
     yield from file.notes
     if file.configuration.get("base_model") is None:
-        yield f"The recipe has no `base_model`: '{next(iter(file.folders))}', which it names first, is `models.base`."
+        yield f"The recipe has no `base_model`: '{next(iter(file.notations))}', which it names first, is `models.base`."
     for key in ("out_dtype", "dtype"):
         if given := file.configuration.get(key):
             yield (

@@ -222,7 +222,7 @@ def prepare_search(specification: Specification, *, checks_engine: bool = True) 
     if checks_engine:
         _check_engine(specification.workers)
     prepared = _prepare(specification)
-    start = tuple(read_start(specification.search.start, prepared.space, prepared.headers))
+    start = tuple(read_start(specification.search.start, prepared.space))
     return replace(prepared, checks_engine=checks_engine, start=start)
 
 
@@ -274,7 +274,8 @@ def _effective(
     _check_tokenizer(specification)
     digest = fingerprint(headers[BASE])
     same = tuple(name for name in given.experts if fingerprint(headers[name]) == digest)
-    left_out = same if _merges_base(specification.space, len(given.experts)) or len(same) == len(given.experts) else ()
+    is_pointless = _merges_base(specification.space, len(given.experts)) or len(same) == len(given.experts) > 1
+    left_out = same if is_pointless else ()
     experts = {name: pinned(given.notations[name], headers[name]) for name in given.experts if name not in left_out}
     if not experts:
         raise SpecificationError(

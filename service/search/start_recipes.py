@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from search_spaces import Landmark, MergeRecipe, SearchSpace, adopt_recipe, from_mergekit
@@ -11,19 +11,18 @@ from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.merge_recipe import BASE
 from search_spaces.mergekit_format import listed_models
 from service.mergekit.configuration_text import read_configuration
-from workers.checkpoints.header import CheckpointHeader
+from service.mergekit.model_notation import meant_by
 
 # As of models: it stands in tables and pages.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def read_start(paths: Iterable[str], space: SearchSpace, headers: Mapping[str, CheckpointHeader]) -> list[Landmark]:
+def read_start(paths: Iterable[str], space: SearchSpace) -> list[Landmark]:
     """Read recipes and check that they lie in the space.
 
     Args:
         paths: of mergekit files.
         space: of the search.
-        headers: model name → header, base first.
 
     Returns:
         Each under its file's name, without the suffix.
@@ -38,7 +37,7 @@ def read_start(paths: Iterable[str], space: SearchSpace, headers: Mapping[str, C
         _check_name(path, taken)
         taken.add(path.stem)
         try:
-            found.append(Landmark(path.stem, _read(path, space, headers)))
+            found.append(Landmark(path.stem, _read(path, space)))
         except RecipeError as error:
             raise SpecificationError(
                 f"`search.start` must name recipes of this search, but '{path}': {error}"
@@ -58,25 +57,11 @@ def _check_name(path: Path, taken: Iterable[str]) -> None:
         )
 
 
-def _read(path: Path, space: SearchSpace, headers: Mapping[str, CheckpointHeader]) -> MergeRecipe:
+def _read(path: Path, space: SearchSpace) -> MergeRecipe:
     text = read_configuration(path)
     names = [name for members in space.groups.values() for name in members]
-    models = {name: (given, headers[name].folder) for name, given in {BASE: space.base, **space.experts}.items()}
-    known_as = {named: _names_of(named, path.parent, models) for named in listed_models(text)}
+    models = {BASE: space.base, **space.experts}
+    known_as = {named: meant_by(named, path, models) for named in listed_models(text)}
     recipe = adopt_recipe(from_mergekit(text, names, space.options.granularity), space, known_as)
     space.encode(recipe)
     return recipe
-
-
-def _names_of(named: str, folder: Path, models: Mapping[str, tuple[str, Path]]) -> tuple[str, ...]:
-    """Which models of a search a recipe means: by text, by path, by name, or by the folder's name alone."""
-    places = {(start / named).resolve() for start in (folder, Path())}
-    rules = (
-        [name for name, (given, _) in models.items() if given == named],
-        [name for name, (_, own) in models.items() if own.resolve() in places],
-        [name for name in models if name == named],
-        [name for name, (_, own) in models.items() if own.name == Path(named).name],
-    )
-    found = next((names for names in rules if names), [])
-    # Two folders of one name are told apart by their paths, or not at all.
-    return tuple(found) if len({models[name][1].resolve() for name in found}) == 1 else ()

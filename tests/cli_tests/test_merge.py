@@ -26,7 +26,7 @@ def test_a_recipe_becomes_a_folder(run_command: Run, tmp_path: Path) -> None:
     done = run_command("merge", tmp_path / "recipe.yaml", "--to", folder, "--dtype", "bfloat16", "--seed", "5")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(folder)
-    assert "`tokenizer_source: union` is not followed" in done.stderr
+    assert "`tokenizer_source: union` changes no row" in done.stderr
     recipe = json.loads((folder / "provenance.json").read_text())["recipe"]
     assert (recipe["seed"], recipe["dtype"]) == (5, "bfloat16")
     assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"

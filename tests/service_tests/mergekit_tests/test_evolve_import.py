@@ -24,7 +24,9 @@ Import = Callable[..., ImportedSpecification]
 def imported(write_file: WriteFile) -> Import:
     """Import a configuration; keywords are keys of its genome."""
 
-    def imports(keys: dict[str, Any] | None = None, options: ImportOptions | None = None, **genome: Any) -> Any:
+    def imports(keys: dict[str, Any] | str | None = None, options: ImportOptions | None = None, **genome: Any) -> Any:
+        if isinstance(keys, str):
+            return import_file(write_file(keys, "evolve.yaml"), ImportOptions())
         given = {"models": ["aligned", "expert"], "merge_method": "ties", "base_model": "base", **genome}
         values = {"genome": {key: value for key, value in given.items() if value is not ...}, "tasks": ["t"]}
         return import_file(write_file(values | (keys or {}), "evolve.yaml"), options or ImportOptions())
@@ -73,10 +75,10 @@ def test_the_space(imported: Import, genome: dict[str, Any], space: dict[str, An
     [
         ({}, {"smooth": True, "layer_granularity": 2}, "`smooth`: "),
         ({}, {"filters": ["q_proj"]}, "`filters: [q_proj]`: "),
-        ({}, {"tokenizer_source": "union"}, "`tokenizer_source: union` is not followed"),
+        ({}, {"tokenizer_source": "union"}, "`models.tokenizer: union` is for models of differing tokens"),
         ({}, {"base_model": "aligned"}, "is listed among the models as well: it is `models.base`, and no expert"),
         ({}, {"merge_method": "linear", "base_model": ...}, "stands first, and there is no base"),
-        ({}, {"models": ["org/model"]}, "'org/model' is no folder here: download it"),
+        ({}, {"models": ["./nowhere"]}, "'./nowhere' is no folder here: name its folder"),
         ({}, {"merge_method": "linear", "allow_negative_weights": True}, "linear takes none here"),
         ({}, {"layer_granularity": 3, "base_model": "org/base"}, "write `granularity: blocks:N`"),
         ({"shuffle": True}, {}, "`shuffle`: "),
@@ -93,6 +95,22 @@ def test_what_is_not_translated_is_said(
     told = imported(keys, **genome).notes
     assert [each for each in told if note in each]
     assert not [each for each in imported().notes if note in each]
+
+
+@pytest.mark.parametrize(
+    ("source", "owner"), [("base", None), ("union", "union"), ("expert", "expert"), (str(FAMILY / "base"), None)]
+)
+def test_whose_tokens_a_merge_has(imported: Import, source: str, owner: str | None) -> None:
+    # As text, for the fixture would take `base` for the family's.
+    given = str(FAMILY / source) if source == "expert" else source
+    genome = {"models": [str(FAMILY / "expert")], "merge_method": "ties", "base_model": str(FAMILY / "base")}
+    found = imported(json.dumps({"genome": genome | {"tokenizer_source": given}, "tasks": ["t"]}))
+    assert found.values["models"].get("tokenizer") == owner
+
+
+def test_hub_ids_stay(imported: Import) -> None:
+    models = imported(base_model="org/base", models=["org/tuned@v1", "org/other+org/lora"]).values["models"]
+    assert models == {"base": "org/base", "experts": {"tuned_v1": "org/tuned@v1", "lora": "org/other+org/lora"}}
 
 
 def test_each_task_is_an_objective(imported: Import, tmp_path: Path) -> None:
@@ -136,6 +154,7 @@ def test_what_comes_out_can_be_searched(imported: Import, tmp_path: Path, write_
         ({}, {"layer_granularity": 3}, "`layer_granularity` must divide the base's 4 layers, but is 3"),
         ({}, {"layer_granularity": True}, "`layer_granularity` must be a whole number, but got True"),
         ({}, {"merge_method": "slerp", "models": ["aligned", "expert", "x"]}, "'slerp' merges two models"),
+        ({}, {"tokenizer_source": "x"}, "`tokenizer_source` must be base, union or a model of `genome`"),
         ({}, {"smooth": 1}, "`smooth` must be true or false"),
         ({"tasks": []}, {}, "`tasks` must be a list with at least one entry"),
         ({"tasks": [{"name": "t", "metrics": "acc"}]}, {}, "`tasks` takes name, .* but got `metrics`"),
