@@ -7,6 +7,7 @@ from torch import Tensor
 
 from search_spaces import METHOD_SIGNATURES
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.one_thread import one_thread
 
 
 class Karcher(MergeMethod):
@@ -28,6 +29,7 @@ class Karcher(MergeMethod):
         out.copy_(_mean(points, int(parameters.shared["max_iter"]), parameters.shared["tol"]))
 
 
+@one_thread()
 def _mean(points: list[Tensor], max_iter: int, tol: float) -> Tensor:
     share = 1.0 / len(points)
     lengths = [torch.linalg.vector_norm(point) for point in points]

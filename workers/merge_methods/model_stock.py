@@ -9,6 +9,7 @@ from torch import Tensor
 
 from search_spaces import METHOD_SIGNATURES
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.one_thread import one_thread
 
 # Products of lengths, and denominators, below it say nothing of an angle; as in mergekit.
 _NOTHING = 1e-6
@@ -37,6 +38,7 @@ class ModelStock(MergeMethod):
         out.copy_(merged.reshape(out.shape))
 
 
+@one_thread()
 def _share(tensors: SourceTensors, by_row: bool) -> Tensor:
     """t, `n_rows x 1`."""
     base = _rows(tensors.base, by_row)

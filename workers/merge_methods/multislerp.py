@@ -8,6 +8,7 @@ from torch import Tensor
 from search_spaces import METHOD_SIGNATURES
 from search_spaces.errors import CandidateError
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.one_thread import one_thread
 
 _NOTHING = 1e-8
 
@@ -50,6 +51,7 @@ def _weights(tensors: SourceTensors, parameters: GroupParameters, points: Tensor
     return weights / weights.sum()
 
 
+@one_thread()
 def _average(points: Tensor, weights: Tensor, name: str) -> Tensor:
     """Of `n_points x n`."""
     lengths = torch.norm(points, dim=-1, keepdim=True)

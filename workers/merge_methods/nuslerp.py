@@ -9,6 +9,7 @@ from torch import Tensor
 
 from search_spaces import METHOD_SIGNATURES
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.one_thread import one_thread
 
 # As in mergekit: weights that cancel out mean half way; shorter vectors are not normalised; below this sine two
 # vectors are parallel.
@@ -67,6 +68,7 @@ def _vectors(tensors: SourceTensors, layout: _Layout) -> tuple[Tensor, Tensor]:
     return layout.vectors(first), layout.vectors(second)
 
 
+@one_thread()
 def _cosine(first: Tensor, second: Tensor) -> Tensor:
     """Of each pair of vectors; the last dimension becomes 1."""
     units = [v / torch.norm(v, dim=-1, keepdim=True).clamp(min=_SHORTEST) for v in (first, second)]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from search_spaces import METHOD_SIGNATURES
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.one_thread import one_thread
 
 # Sums of weights below it are not divided by, as in mergekit.
 _NOTHING = 1e-6
@@ -45,6 +46,7 @@ def _selection(vectors: Tensor, share: float) -> Tensor:
     return selection
 
 
+@one_thread()
 def _weights(vectors: Tensor) -> Tensor:
     """The share of each expert in the squares of all changes, `n_experts`."""
     squares = vectors.square().reshape(len(vectors), -1).mean(dim=1)

@@ -10,6 +10,7 @@ from torch import Tensor
 from search_spaces import METHOD_SIGNATURES
 from workers.merge_kernels import mix
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.one_thread import one_thread
 
 # Above it the angle is too small to divide by its sine: the arc is a straight line (as in mergekit).
 _PARALLEL = 0.9995
@@ -43,6 +44,7 @@ def _scalars(t: float, cosine: float) -> tuple[float, float]:
     return float(torch.sin((1 - share) * omega) / torch.sin(omega)), float(torch.sin(share * omega) / torch.sin(omega))
 
 
+@one_thread()
 def _cosine(first: Tensor, second: Tensor) -> float:
     """Of the angle between two tensors, in float32."""
     lengths = [_length(first), _length(second)]

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from typing import Any
 
@@ -159,6 +159,26 @@ def test_sources_are_never_written(make_sources: MakeSources, merge: Merge, meth
     merge(method, sources, WEIGHTS[:n_experts], density=0.5)
     for found, wanted in zip((sources.base, *sources.experts), (untouched.base, *untouched.experts), strict=True):
         assert torch.equal(found, wanted)
+
+
+@pytest.fixture
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("method", METHODS)
+def test_the_number_of_threads_does_not_matter(make_sources: MakeSources, merge: Merge, method: str) -> None:
+    n_experts, found = N_EXPERTS[method], []
+    for n_threads in (1, 2):
+        torch.set_num_threads(n_threads)
+        # Large enough to be divided among threads; what depends on the tensors alone is worked out anew.
+        sources = make_sources(shape=(300, 400), n_experts=n_experts)
+        found.append(merge(method, sources, WEIGHTS[:n_experts], density=0.5, rescale=1.0))
+        assert torch.get_num_threads() == n_threads
+    assert torch.equal(*found)
 
 
 @pytest.mark.parametrize("method", METHODS)
