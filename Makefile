@@ -7,7 +7,7 @@ VLLM_VENV := .venv-vllm
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 MERGEKIT_VENV := .venv-mergekit
 
-.PHONY: demo serve test test-all test-browser test-vllm fuzz parity format bench-methods bench-scoring bench-service paper-experiment real-trio clean
+.PHONY: demo serve test test-all test-browser test-vllm fuzz parity format bench-methods bench-scoring bench-service paper-experiment method-fronts real-trio clean
 
 demo: $(VENV)/.installed  ## Search the bundled tiny family and export a merge
 	$(BIN)/paretomerge demo
@@ -51,6 +51,9 @@ bench-service: $(VENV)/.installed-dev  ## 50 clients while 4 searches run; first
 
 paper-experiment: real-trio  ## A search with and without safety data, judged on held-out examples
 	$(BIN)/python -m benchmarks.paper_experiment --real build/real-trio --to docs/paper_experiment.md
+
+method-fronts: real-trio  ## The same search with one merge method after the other, on a tiny and on a real family
+	$(BIN)/python -m benchmarks.method_fronts --real build/real-trio --to docs/method_fronts.md
 
 real-trio: $(VENV)/.installed-real-models  ## Rebuild three related 135 M checkpoints
 	$(BIN)/python -m scripts.real_trio.rebuild build/real-trio

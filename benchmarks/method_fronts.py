@@ -3,7 +3,8 @@
 Every search has the same sets, budget, sampler and seed; slerp interpolates between the aligned model and the expert,
 the others merge both into the base. Hypervolume counts from the worst value that a model alone has in each objective.
 Selected is the merge of the front that is best by the worse of its two objectives, each scaled so that the models
-alone have 0 at worst and 1 at best. Refusals and exact answers are of held-out examples, which no search saw.
+alone have 0 at worst and 1 at best. Refusals and exact answers are of held-out examples, which no search saw. Of merges
+that score alike, as those of Model Stock's few choices often do, the first is listed.
 """
 
 from __future__ import annotations
@@ -94,8 +95,9 @@ class Front:
 
     @property
     def points(self) -> list[FinishedTrial]:
-        """The non-dominated trials."""
-        return front_of(self.trials)
+        """The non-dominated trials; of those with the same values, the first."""
+        first = {trial.values: trial for trial in reversed(front_of(self.trials))}
+        return list(reversed(first.values()))
 
 
 def run_search(family: Family, method: str, folder: Path) -> Front:
@@ -158,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The front of each merge method, on the same sets and budget.")
     parser.add_argument("--real", type=Path, help="folder of the real trio, such as build/real-trio")
     parser.add_argument("--work", type=Path, default=Path("build/method-fronts"), help="where specifications go")
-    parser.add_argument("--evaluations", type=int, nargs=2, default=(120, 16), metavar=("TINY", "REAL"))
+    parser.add_argument("--evaluations", type=int, nargs=2, default=(120, 14), metavar=("TINY", "REAL"))
     parser.add_argument("--to", type=Path, help="a Markdown file for the tables")
     options = parser.parse_args()
     n_tiny, n_real = options.evaluations
