@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from search_spaces.errors import ParetomergeError
+from service.cli.cocktail import cocktail
 from service.cli.compare import compare
 from service.cli.dashboard import dashboard
 from service.cli.database import database
@@ -47,6 +48,7 @@ for command in (
     export,
     evaluate,
     merge,
+    cocktail,
     dashboard,
     serve,
 ):
