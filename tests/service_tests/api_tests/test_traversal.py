@@ -22,7 +22,9 @@ def client(make_client: Callable[..., TestClient], tmp_path: Path) -> TestClient
 
 
 @pytest.mark.parametrize("path", TRAVERSALS.values(), ids=TRAVERSALS.keys())
-@pytest.mark.parametrize("place", ["models.base", "objectives.alignment.set", "objectives.alignment.options.judge"])
+@pytest.mark.parametrize(
+    "place", ["models.base", "objectives.alignment.set", "objectives.alignment.options.judge", "search.start.0"]
+)
 def test_traversal(client: TestClient, tmp_path: Path, place: str, path: str) -> None:
     # All but the attempt is in order.
     specification: dict[str, Any] = {
@@ -35,12 +37,14 @@ def test_traversal(client: TestClient, tmp_path: Path, place: str, path: str) ->
                 "options": {"judge": str(FAMILY / "guard")},
             }
         },
+        "search": {"start": {"0": ""}},
     }
     section = specification
     *parents, key = place.split(".")
     for parent in parents:
         section = section[parent]
     section[key] = filled(path, tmp_path)
+    specification["search"]["start"] = [given for given in specification["search"]["start"].values() if given]
     # By `json`, which escapes half a surrogate pair.
     answer = client.post(
         "/v1/searches", content=json.dumps(specification), headers={"Content-Type": "application/json"}
