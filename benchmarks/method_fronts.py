@@ -167,7 +167,7 @@ def main() -> None:
     families = [Family("tiny", FAMILY, FAMILY, "module", n_tiny, {"pool": "in_process", "cpus_per_worker": 2})]
     if options.real:
         workers = {"pool": "in_process", "cpus_per_worker": 2}
-        families.append(Family("real", options.real, TRIO_SETS, "model", n_real, workers))
+        families.append(Family("real", options.real.resolve(), TRIO_SETS, "model", n_real, workers))
     lines: list[str] = []
     for family in families:
         ends = ends_of(run_search(family, ORIGIN_METHOD, options.work))

@@ -133,9 +133,7 @@ _SIGNATURES = (
         base=BaseRole.ABSENT,
         differentiable=False,
     ),
-    MethodSignature(
-        "sce", (), "Wan et al. 2024, FuseChat, arXiv:2408.07990", (_TOP_SHARE,), differentiable=False
-    ),
+    MethodSignature("sce", (), "Wan et al. 2024, FuseChat, arXiv:2408.07990", (_TOP_SHARE,), differentiable=False),
     MethodSignature(
         "arcee_fusion",
         (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -256,7 +257,7 @@ class SearchSpace:
         for owner in self.models:
             for group in self.groups:
                 bounds = {p.name: self._bounds[owner, group, p] for p in self.signature.parameters}
-                for corner in product(*bounds.values()):
+                for corner in product(*(_ends(*each) for each in bounds.values())):
                     conflict = self.signature.conflict(dict(zip(bounds, corner, strict=True)))
                     if conflict:
                         raise SpecificationError(f"{conflict} within the bounds of model '{owner}', group '{group}'.")
@@ -273,6 +274,11 @@ class SearchSpace:
             "`space` must leave something to search, but every bound fixes its value. "
             f"Of '{self.signature.name}' one can search {fixed}."
         )
+
+
+def _ends(low: float, high: float) -> Bounds:
+    """The extremes of what a search can meet: a density that is searched comes close to 1, where other rules hold."""
+    return low, high if low == high else math.nextafter(high, low)
 
 
 def _distribution(parameter: MethodParameter, bounds: Bounds) -> BaseDistribution:

@@ -41,7 +41,7 @@ _MUST = {
     "dict_type": "be a mapping of keys",
     "tuple_type": "be a list",
     "too_short": "hold at least one entry",
-    "too_long": "hold fewer entries: 1,000 `bounds`, 100 of anything else",
+    "too_long": "hold fewer entries: 500 `bounds`, 100 of anything else",
 }
 
 

@@ -11,7 +11,7 @@ from service.specification.section import Name, Section, Text
 from service.specification.synthesis_schema import SynthesisSection
 
 # Far above what anybody has; a slip of the keyboard shall not fill a disk or take a day to be checked.
-_MAX_ENTRIES, _MAX_RULES, _MAX_WORKERS, _MAX_EVALUATIONS = 100, 1000, 10_000, 1_000_000
+_MAX_ENTRIES, _MAX_RULES, _MAX_WORKERS, _MAX_EVALUATIONS = 100, 500, 10_000, 1_000_000
 # Of what databases and generators of random numbers take.
 _MAX_SEED = 2**63 - 1
 

@@ -248,6 +248,41 @@ def test_impossible_rule_is_refused(rule: BoundsRule, message: str, make_space: 
         make_space("ties", rules=(BoundsRule({"weight": (0.0, 1.0)}), rule))
 
 
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ({"density": (0.1, 0.5)}, "but got 0.1 and 0.15 within .* of model 'medical', group 'embeddings'"),
+        ({"density": (0.5, 1.0)}, "but got 1 and 0.15 within the bounds"),
+        ({"epsilon": (0.0, 0.3)}, "but got 0.2 and 0.3 within the bounds"),
+    ],
+)
+def test_bounds_with_probabilities_out_of_reach_are_refused(
+    bounds: dict[str, Bounds], message: str, make_space: MakeSpace
+) -> None:
+    with pytest.raises(SpecificationError, match=message):
+        make_space("della", rules=(BoundsRule(bounds),))
+
+
+def test_full_density_is_no_probability(make_space: MakeSpace) -> None:
+    space = make_space("della", rules=(BoundsRule({"density": (1.0, 1.0)}),))
+    assert {values["density"] for values in space.decode(middle(space)).coefficients["chat"].values()} == {1.0}
+
+
+def test_what_is_given_once_has_no_expert(make_space: MakeSpace) -> None:
+    with pytest.raises(SpecificationError, match="`lambda` of 'ties' is given once for all models, .* expert 'chat'"):
+        make_space("ties", rules=(BoundsRule({"lambda": (0.5, 1.0)}, expert="chat"),))
+
+
+def test_whole_numbers_have_whole_bounds(make_space: MakeSpace) -> None:
+    with pytest.raises(SpecificationError, match=r"`max_iter` must have whole numbers as bounds, but got \[1.5, 3\]"):
+        make_space("karcher", rules=(BoundsRule({"max_iter": (1.5, 3)}),))
+
+
+def test_a_method_without_numbers_has_nothing_to_search(make_space: MakeSpace) -> None:
+    with pytest.raises(SpecificationError, match="'arcee_fusion' takes no parameters: there is one such merge"):
+        make_space("arcee_fusion")
+
+
 def test_first_model_of_a_pair_has_no_bounds(make_space: MakeSpace) -> None:
     with pytest.raises(SpecificationError, match="must name one of chat, but got expert 'medical'"):
         make_space("slerp", rules=(BoundsRule({"t": (0.0, 0.5)}, expert="medical"),))
