@@ -269,7 +269,7 @@ def test_full_density_is_no_probability(make_space: MakeSpace) -> None:
 
 
 def test_what_is_given_once_has_no_expert(make_space: MakeSpace) -> None:
-    with pytest.raises(SpecificationError, match="`lambda` of 'ties' is given once for all models, .* expert 'chat'"):
+    with pytest.raises(SpecificationError, match=r"`lambda` of 'ties' is given once for all models, .* expert 'chat'"):
         make_space("ties", rules=(BoundsRule({"lambda": (0.5, 1.0)}, expert="chat"),))
 
 
