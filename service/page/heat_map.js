@@ -59,7 +59,8 @@ export class HeatMap {
       ))),
     );
     this.holder.replaceChildren(table);
-    this.readout.textContent = `${this.choice.value}: ${models.length} models × ${groups.length} groups`;
+    const whose = models[0] === SHARED ? "all models" : `${models.length} model${models.length === 1 ? "" : "s"}`;
+    this.readout.textContent = `${this.choice.value}: ${whose} × ${groups.length} groups`;
     this.scale.replaceChildren(shown(range[0], 3), element("span", { className: "heat-bar" }), shown(range[1], 3));
   }
 

@@ -86,7 +86,9 @@ export class SpecificationForm {
   read() {
     const rest = structuredClone(this.#rest);
     const shown = this.#shownParameters();
-    const bounds = Object.fromEntries(shown.map((name) => [name, this.bounds[name].read()]));
+    // What another method took is left out, wherever it came from.
+    const bounds = Object.fromEntries(Object.entries(this.bounds).map(
+      ([name, fields]) => [name, shown.includes(name) ? fields.read() : undefined]));
     const report = named(this.report, measure);
     return pruned({
       ...rest,
