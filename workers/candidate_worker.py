@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -201,10 +200,6 @@ def limit_threads(n_threads: int | None) -> None:
 
     if n_threads:
         torch.set_num_threads(n_threads)
-        # numba starts as many threads as this says at its first use, and idle ones slow the others down.
-        # Once it has started them, it refuses to compile under another number.
-        if "numba" not in sys.modules:
-            os.environ.setdefault("NUMBA_NUM_THREADS", str(n_threads))
 
 
 def _timed(work: Callable[[], _T]) -> tuple[float, _T]:

@@ -151,12 +151,9 @@ def _threads() -> Iterator[None]:
 def test_a_second_worker_may_have_other_threads(
     worker: CandidateWorker, setup: WorkerSetup, make_recipe: MakeRecipe
 ) -> None:
-    import numba
-
     assignment = Assignment(make_recipe("task_arithmetic", weight=0.4), ("refusal_margin",))
-    score = worker.evaluate(assignment).scores["refusal_margin"]  # numba's threads are running now
+    score = worker.evaluate(assignment).scores["refusal_margin"]
     other = CandidateWorker(replace(setup, n_threads=1)).evaluate(assignment).scores["refusal_margin"]
-    assert numba.njit(lambda x: x + 1)(1) == 2  # numba still compiles
     assert other.per_example == pytest.approx(score.per_example, abs=1e-4)
 
 

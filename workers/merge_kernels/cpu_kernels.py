@@ -2,7 +2,9 @@
 
 A block of every source is widened to float32 in the cache, combined there, rounded once and written:
 each byte of the checkpoints is read once and no temporary is larger than a block. numba has no bfloat16
-and no CPU float16, so both travel as integers: bfloat16 as uint16, float16 as int16.
+and no CPU float16, so both travel as integers: bfloat16 as uint16, float16 as int16. Sources travel as addresses:
+a tuple of arrays would be compiled anew for every number of models. Each call covers the blocks
+from a first to a last one without the lock of the interpreter, so that `dispatch` may share a tensor among threads.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from numba.extending import intrinsic, overload
 
 # 2 Ki elements: 8 KiB of float32 per source, so that the blocks of some ten sources stay in the L1 and L2 caches.
 BLOCK = 2048
+# A mask of bits has a byte for each element of an eighth of a block: eight runs of neighbours read the same bytes.
+_EIGHTH = BLOCK // 8
 
 
 # ---- 16-bit floats -----------------------------------------------------------------------------
@@ -84,6 +88,27 @@ def _multiply_add(_typing: Any, _x: Any, _y: Any, _z: Any) -> tuple[Any, Callabl
     return types.float32(types.float32, types.float32, types.float32), generate
 
 
+# ---- sources -----------------------------------------------------------------------------------
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _pointer(_typing: Any, _address: Any) -> tuple[Any, Callable[..., Any]]:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.voidptr(types.uint64), generate
+
+
+def _at(address: Any, n: Any, like: Any) -> Any:
+    raise NotImplementedError
+
+
+@overload(_at, inline="always", strict=False)  # type: ignore[untyped-decorator]
+def _at_overload(address: Any, n: Any, like: Any) -> Callable[[Any, Any, Any], Any]:
+    dtype = like.dtype
+    return lambda address, n, like: numba.carray(_pointer(address), (n,), dtype)
+
+
 # ---- kernels -----------------------------------------------------------------------------------
 
 
@@ -94,17 +119,27 @@ def _mix_bits(x: Any) -> Any:
     return np.uint32(x ^ (x >> np.uint32(16)))
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def average(sources: Any, weights: Any, divisor: Any, divides: Any, out: Any) -> None:
-    """out = Σ weights[i] · sources[i] / divisor; flat arrays of one length."""
+@numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def average(sources: Any, like: Any, weighing: Any, out: Any, blocks: Any) -> None:
+    """out = Σ weights[i] · sources[i] / divisor.
+
+    Args:
+        sources: uint64: addresses of flat arrays of `out`'s length.
+        like: any array of their dtype.
+        weighing: weights in float32, divisor in float32, and whether it is used.
+        out: flat.
+        blocks: the first, and one past the last.
+    """
     n = out.shape[0]
-    for block in numba.prange((n + BLOCK - 1) // BLOCK):
+    weights, divisor, divides = weighing
+    total = np.empty(BLOCK, np.float32)
+    for block in range(blocks[0], blocks[1]):
         start = block * BLOCK
         stop = min(n, start + BLOCK)
         size = stop - start
-        total = np.zeros(BLOCK, np.float32)
+        total[:] = 0
         for k in range(len(sources)):
-            part, weight = sources[k][start:stop], weights[k]
+            part, weight = _at(sources[k], n, like)[start:stop], weights[k]
             for i in range(size):
                 total[i] = _multiply_add(np.float32(_widen(part[i])), weight, total[i])
         if divides:
@@ -115,45 +150,47 @@ def average(sources: Any, weights: Any, divisor: Any, divides: Any, out: Any) ->
             result[i] = _narrow(total[i], result[i])
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def mix(sources: Any, scalars: Any, out: Any) -> None:
-    """out = Σ scalars[i] · sources[i], two flat arrays of one length or more."""
+@numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def mix(sources: Any, like: Any, scalars: Any, out: Any, blocks: Any) -> None:
+    """out = Σ scalars[i] · sources[i], of two sources or more; see `average`."""
     n = out.shape[0]
-    last = len(sources) - 1
-    for block in numba.prange((n + BLOCK - 1) // BLOCK):
+    final = len(sources) - 1
+    total = np.empty(BLOCK, np.float32)
+    for block in range(blocks[0], blocks[1]):
         start = block * BLOCK
         stop = min(n, start + BLOCK)
         size = stop - start
         # The first source opens the sum and the last one closes it: fewer passes over the block.
-        total = np.empty(BLOCK, np.float32)
-        part, scalar = sources[0][start:stop], scalars[0]
+        part, scalar = _at(sources[0], n, like)[start:stop], scalars[0]
         for i in range(size):
             total[i] = scalar * _widen(part[i])
-        for k in range(1, last):
-            part, scalar = sources[k][start:stop], scalars[k]
+        for k in range(1, final):
+            part, scalar = _at(sources[k], n, like)[start:stop], scalars[k]
             for i in range(size):
                 total[i] += scalar * _widen(part[i])
-        part, scalar = sources[last][start:stop], scalars[last]
+        part, scalar = _at(sources[final], n, like)[start:stop], scalars[final]
         result = out[start:stop]
         for i in range(size):
             result[i] = _narrow(total[i] + scalar * _widen(part[i]), result[i])
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def add_deltas(base: Any, experts: Any, weights: Any, divisor: Any, scale: Any, out: Any) -> None:
-    """out = base + scale · Σ weights[i] · (experts[i] - base) / divisor; flat arrays of one length."""
+@numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def add_deltas(base: Any, experts: Any, weighing: Any, out: Any, blocks: Any) -> None:
+    """out = base + scale · Σ weights[i] · (experts[i] - base) / divisor; `base` is an array, see `average`."""
     n = out.shape[0]
-    for block in numba.prange((n + BLOCK - 1) // BLOCK):
+    weights, divisor, scale = weighing
+    reference = np.empty(BLOCK, np.float32)
+    total = np.empty(BLOCK, np.float32)
+    for block in range(blocks[0], blocks[1]):
         start = block * BLOCK
         stop = min(n, start + BLOCK)
         size = stop - start
-        reference = np.empty(BLOCK, np.float32)
-        total = np.zeros(BLOCK, np.float32)
+        total[:] = 0
         part = base[start:stop]
         for i in range(size):
             reference[i] = _widen(part[i])
         for k in range(len(experts)):
-            part, weight = experts[k][start:stop], weights[k]
+            part, weight = _at(experts[k], n, base)[start:stop], weights[k]
             for i in range(size):
                 total[i] += (_widen(part[i]) - reference[i]) * weight
         if divisor != np.float32(1):
@@ -165,124 +202,3 @@ def add_deltas(base: Any, experts: Any, weights: Any, divisor: Any, scale: Any, 
         result = out[start:stop]
         for i in range(size):
             result[i] = _narrow(reference[i] + total[i], result[i])
-
-
-@numba.njit(inline="always")  # type: ignore[untyped-decorator]
-def _mask_block(delta: Any, start: Any, size: Any, numbers: Any, band: Any, rows: Any) -> None:
-    """Multiply with zero what one expert's masks take out of a block: what is not finite shows all the same.
-
-    Args:
-        delta: float32, `BLOCK`: its task vector.
-        start: index of the block's first element.
-        size: elements of the block.
-        numbers: float64: threshold, band (first, last), drop (key, limit, limit per rank); negative ends keep all.
-        band: int32, `n` or none: the ranks that the band bounds.
-        rows: int32, `n` or none: the ranks in rows, on which the drop's limit depends.
-    """
-    threshold = np.float32(numbers[0])
-    if threshold > 0:
-        for i in range(size):
-            delta[i] *= np.float32(abs(delta[i]) >= threshold)
-    if numbers[2] >= 0:
-        first, last = np.int64(numbers[1]), np.int64(numbers[2])
-        mine = band[start : start + size]
-        for i in range(size):
-            delta[i] *= np.float32((mine[i] >= first) & (mine[i] < last))
-    if numbers[4] >= 0:
-        key, limit, step = np.uint32(numbers[3]), numbers[4], numbers[5]
-        if step > 0:
-            places = rows[start : start + size]
-            for i in range(size):
-                kept = _mix_bits(_mix_bits(np.uint32(start + i)) ^ key) < limit + places[i] * step
-                delta[i] *= np.float32(kept)
-        else:
-            whole = np.uint64(limit)
-            for i in range(size):
-                kept = np.uint64(_mix_bits(_mix_bits(np.uint32(start + i)) ^ key)) < whole
-                delta[i] *= np.float32(kept)
-
-
-@numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def masked_norms(base: Any, expert: Any, numbers: Any, band: Any, rows: Any) -> Any:
-    """The sum of magnitudes of a task vector, and of what `_mask_block` leaves of it; in float64."""
-    n = base.shape[0]
-    n_blocks = (n + BLOCK - 1) // BLOCK
-    sums = np.zeros((n_blocks, 2), np.float64)
-    for block in numba.prange(n_blocks):
-        start = block * BLOCK
-        stop = min(n, start + BLOCK)
-        delta = np.empty(BLOCK, np.float32)
-        mine, reference = expert[start:stop], base[start:stop]
-        for i in range(stop - start):
-            delta[i] = _widen(mine[i]) - _widen(reference[i])
-            sums[block, 0] += abs(delta[i])
-        _mask_block(delta, start, stop - start, numbers, band, rows)
-        for i in range(stop - start):
-            sums[block, 1] += abs(delta[i])
-    return sums[:, 0].sum(), sums[:, 1].sum()
-
-
-@numba.njit(parallel=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def merge_masked(  # noqa: C901, PLR0912, PLR0913, PLR0917
-    base: Any, experts: Any, weighing: Any, masks: Any, bands: Any, rows: Any, rule: Any, out: Any
-) -> None:
-    """See `torch_kernels.merge_masked`.
-
-    Args:
-        base: flat, `n`.
-        experts: a tuple of flat arrays, `n` each.
-        weighing: float32, `n_experts x 2`: weight, rescaling.
-        masks: float64, `n_experts x 6`: see `_mask_block`.
-        bands: a tuple of arrays, one per expert: see `_mask_block`.
-        rows: the same.
-        rule: (elect_sign, normalize, scale, divisor where no sign is elected).
-        out: flat, `n`.
-    """
-    # One function, and long: what is divided into calls is no longer fused by the compiler.
-    n = out.shape[0]
-    n_experts = len(experts)
-    elect_sign, normalize, scale, whole_divisor = rule
-    for block in numba.prange((n + BLOCK - 1) // BLOCK):
-        start = block * BLOCK
-        stop = min(n, start + BLOCK)
-        size = stop - start
-        reference = np.empty(BLOCK, np.float32)
-        deltas = np.empty((n_experts, BLOCK), np.float32)  # masked and weighted
-        sums = np.zeros(BLOCK, np.float32)
-        part = base[start:stop]
-        for i in range(size):
-            reference[i] = _widen(part[i])
-        for k in range(n_experts):
-            part = experts[k][start:stop]
-            weight, rescaling = weighing[k, 0], weighing[k, 1]
-            delta = deltas[k]
-            for i in range(size):
-                delta[i] = _widen(part[i]) - reference[i]
-            _mask_block(delta, start, size, masks[k], bands[k], rows[k])
-            if rescaling != np.float32(1):
-                for i in range(size):
-                    delta[i] *= rescaling
-            for i in range(size):
-                delta[i] *= weight
-                sums[i] += delta[i]
-        if elect_sign:
-            divisor = np.zeros(BLOCK, np.float32)
-            total = np.zeros(BLOCK, np.float32)
-            for k in range(n_experts):
-                weight, delta = weighing[k, 0], deltas[k]
-                # No branch depends on the element: so the loop becomes vector code.
-                for i in range(size):
-                    agrees = ((delta[i] > 0) & (sums[i] >= 0)) | ((delta[i] < 0) & (sums[i] < 0))
-                    divisor[i] += weight * np.float32(agrees)
-                    total[i] += delta[i] * np.float32(agrees)
-            for i in range(size):
-                sums[i] = total[i] / divisor[i] if normalize & (divisor[i] != 0) else total[i]
-        elif normalize:
-            for i in range(size):
-                sums[i] /= whole_divisor
-        if scale != np.float32(1):
-            for i in range(size):
-                sums[i] *= scale
-        result = out[start:stop]
-        for i in range(size):
-            result[i] = _narrow(reference[i] + sums[i], result[i])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor
 
 from workers.merge_kernels import torch_kernels
-from workers.merge_kernels.masking import MaskedMerge, MaskedTaskVector
+from workers.merge_kernels.block_threads import for_blocks
+from workers.merge_kernels.masking import MaskedMerge, MaskedTaskVector, RankBand
 
 # How each dtype travels to numba: see cpu_kernels.
 _CARRIERS = {torch.float32: torch.float32, torch.bfloat16: torch.uint16, torch.float16: torch.int16}
-# Stands for the ranks of an expert that has none: the loops take arrays only.
-_NO_RANKS = np.zeros(0, np.int32)
+# Stand for what an expert has none of: the loops take arrays only.
+_NO_BITS, _NO_PLACES = np.zeros(0, np.uint8), np.zeros(0, np.int16)
+# Of a hash: 32 bits.
+_ALL_HASHES = 2**32
 
 
 def average(sources: Sequence[Tensor], weights: Sequence[float], divisor: float | None, out: Tensor) -> None:
@@ -23,8 +27,11 @@ def average(sources: Sequence[Tensor], weights: Sequence[float], divisor: float 
     if not _fusible(sources, out):
         torch_kernels.average(sources, weights, divisor, out)
         return
-    numbers = np.asarray(weights, np.float32)
-    _cpu_kernels().average(_flat(sources), numbers, np.float32(divisor or 0), divisor is not None, _flat([out])[0])
+    from workers.merge_kernels import cpu_kernels
+
+    flat, target = _flat(sources), _flat([out])[0]
+    numbers = (np.asarray(weights, np.float32), np.float32(divisor or 0), divisor is not None)
+    _over(cpu_kernels.average, (_addresses(flat), flat[0], numbers, target), len(target))
 
 
 def mix(sources: Sequence[Tensor], scalars: Sequence[float], out: Tensor) -> None:
@@ -33,7 +40,10 @@ def mix(sources: Sequence[Tensor], scalars: Sequence[float], out: Tensor) -> Non
     if len(sources) < 2 or not _fusible(sources, out):
         torch_kernels.mix(sources, scalars, out)
         return
-    _cpu_kernels().mix(_flat(sources), np.asarray(scalars, np.float32), _flat([out])[0])
+    from workers.merge_kernels import cpu_kernels
+
+    flat, target = _flat(sources), _flat([out])[0]
+    _over(cpu_kernels.mix, (_addresses(flat), flat[0], np.asarray(scalars, np.float32), target), len(target))
 
 
 def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, out: Tensor) -> None:
@@ -41,24 +51,25 @@ def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, ou
     if not _fusible((base, *experts), out):
         torch_kernels.merge_masked(base, experts, merge, out)
         return
-    kernels = _cpu_kernels()
+    (reference, *flat), target = _flat((base, *experts)), _flat([out])[0]
     weights = np.asarray([vector.weight for vector in merge.vectors], np.float32)
     if all(vector.is_whole and vector.rescaling == 1 for vector in merge.vectors) and not merge.elect_sign:
+        from workers.merge_kernels import cpu_kernels
+
         divisor = _divisor(weights) if merge.normalize else np.float32(1)
-        kernels.add_deltas(_flat([base])[0], _flat(experts), weights, divisor, np.float32(merge.scale), _flat([out])[0])
+        numbers = (weights, divisor, np.float32(merge.scale))
+        _over(cpu_kernels.add_deltas, (reference, _addresses(flat), numbers, target), len(target))
         return
-    masks, bands, rows = zip(*(_masks(vector) for vector in merge.vectors), strict=True)
+    from workers.merge_kernels import mask_kernels
+
+    masks = [_Masks.of(reference, expert, vector) for expert, vector in zip(flat, merge.vectors, strict=True)]
+    places = next((mask.rows for mask in masks if len(mask.rows)), _NO_PLACES)
+    bits, rows = _addresses([mask.bits for mask in masks]), _addresses([mask.rows for mask in masks])
+    packed = (np.asarray([mask.numbers for mask in masks], np.float64), bits, rows, places)
     rescaling = np.asarray([vector.rescaling for vector in merge.vectors], np.float32)
-    kernels.merge_masked(
-        _flat([base])[0],
-        _flat(experts),
-        np.stack([weights, rescaling], axis=1),
-        np.asarray(masks, np.float64),
-        bands,
-        rows,
-        (merge.elect_sign, merge.normalize, np.float32(merge.scale), _divisor(weights)),
-        _flat([out])[0],
-    )
+    weighing = np.stack([weights, rescaling], axis=1)
+    rule = (weighing, merge.elect_sign, merge.normalize, np.float32(merge.scale), _divisor(weights))
+    _over(mask_kernels.merge_masked, (reference, _addresses(flat), packed, rule, target), len(target))
 
 
 def masked_norms(base: Tensor, expert: Tensor, vector: MaskedTaskVector) -> tuple[float, float]:
@@ -66,25 +77,52 @@ def masked_norms(base: Tensor, expert: Tensor, vector: MaskedTaskVector) -> tupl
     # Random masks are equal to mergekit's in distribution only; what is not random is summed as torch sums.
     if vector.drop.keeps_all or not _fusible((base, expert), base):
         return torch_kernels.masked_norms(base, expert, vector)
-    mask, band, rows = _masks(vector)
-    found = _cpu_kernels().masked_norms(_flat([base])[0], _flat([expert])[0], np.asarray(mask, np.float64), band, rows)
-    return float(found[0]), float(found[1])
+    from workers.merge_kernels import cpu_kernels, mask_kernels
+
+    reference, mine = _flat((base, expert))
+    masks = _Masks.of(reference, mine, vector)
+    n = len(reference)
+    sums = np.zeros((-(-n // cpu_kernels.BLOCK), 2), np.float64)
+    packed = (np.asarray(masks.numbers, np.float64), masks.bits, masks.rows)
+    _over(mask_kernels.masked_norms, (reference, mine, packed, sums), n)
+    return float(sums[:, 0].sum()), float(sums[:, 1].sum())
 
 
-def _masks(vector: MaskedTaskVector) -> tuple[tuple[float, ...], Any, Any]:
-    """An expert's masks as the loops take them: threshold, band (first, last), drop (key, limit, step); their ranks.
+@dataclass(frozen=True, slots=True)
+class _Masks:
+    """An expert's masks as the loops take them; see `mask_kernels._mask_block`."""
 
-    Whole numbers below 2**53 are exact in float64.
-    """
-    band, drop = vector.band, vector.drop
-    first, last = (0, -1) if band.is_open else (band.first, band.last)
-    key, limit = (0, -1) if drop.keeps_all else (drop.key, drop.limit)
-    numbers = (vector.threshold, first, last, key, limit, drop.limit_step)
-    return numbers, _ranks(band.ranks), _ranks(None if drop.keeps_all else drop.row_ranks)
+    numbers: tuple[float, ...]
+    bits: Any
+    rows: Any
+
+    @classmethod
+    def of(cls, base: Any, expert: Any, vector: MaskedTaskVector) -> _Masks:
+        """Whole numbers below 2**53 are exact in float64."""
+        band, bits = _band(base, expert, vector.band)
+        drop = vector.drop
+        if drop.keeps_all or (drop.limit >= _ALL_HASHES and not drop.limit_step):
+            return cls((*band, 0, 0, 0, 0), bits, _NO_PLACES)
+        rows = _NO_PLACES if drop.row_ranks is None else drop.row_ranks.view(-1).numpy()
+        return cls((*band, 1, drop.key, drop.limit, drop.limit_step), bits, rows)
 
 
-def _ranks(ranks: Tensor | None) -> Any:
-    return _NO_RANKS if ranks is None else ranks.view(-1).numpy()
+def _band(base: Any, expert: Any, band: RankBand) -> tuple[tuple[float, float, float], Any]:
+    """Whether there is a band, its low and its high; and the bits of ties that belong to it."""
+    if band.order is None:
+        return (0, 0, 0), _NO_BITS
+    if band.last <= band.first:
+        return (1, np.inf, np.inf), _NO_BITS
+    from workers.merge_kernels import cpu_kernels, mask_kernels
+
+    order = band.order.numpy()
+    low, high, runs = mask_kernels.band_edges(base, expert, order, band.first, band.last)
+    if not runs.any():
+        return (1, low, high), _NO_BITS
+    bits = np.zeros(-(-len(order) // cpu_kernels.BLOCK) * cpu_kernels.BLOCK // 8, np.uint8)
+    mask_kernels.set_bits(order, runs[0], runs[1], bits)
+    mask_kernels.set_bits(order, runs[2], runs[3], bits)
+    return (1, low, high), bits
 
 
 def _divisor(weights: Any) -> Any:
@@ -105,14 +143,12 @@ def _flat(tensors: Sequence[Tensor]) -> tuple[Any, ...]:
     return tuple(tensor.detach().view(-1).view(_CARRIERS[tensor.dtype]).numpy() for tensor in tensors)
 
 
-def _cpu_kernels() -> Any:
-    import numba
+def _addresses(arrays: Sequence[Any]) -> Any:
+    """Where arrays lie, 0 for an empty one; they must outlive the call."""
+    return np.asarray([array.ctypes.data if len(array) else 0 for array in arrays], np.uint64)
 
-    from workers.merge_kernels import cpu_kernels
 
-    # Inside a worker that shares the node, both libraries keep to the worker's share of the cores. The first call
-    # starts numba's threads, which lets OpenMP forget how many torch was given.
-    n_threads = torch.get_num_threads()
-    numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
-    torch.set_num_threads(n_threads)
-    return cpu_kernels
+def _over(loop: Any, arguments: tuple[Any, ...], n: int) -> None:
+    from workers.merge_kernels.cpu_kernels import BLOCK
+
+    for_blocks(lambda blocks: loop(*arguments, blocks), n, BLOCK)

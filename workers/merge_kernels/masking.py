@@ -7,28 +7,26 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-# Above every rank.
-_ALL = 2**62
-
 
 @dataclass(frozen=True, slots=True)
 class RankBand:
-    """Which elements of one task vector stay, by the rank of their magnitude.
+    """Which elements of one task vector stay, by the place of their magnitude in an order.
 
     Args:
-        ranks: int32, of the tensor's shape, from 0; None where everything stays.
-        first: the lowest rank that stays.
-        last: one past the highest.
+        order: int32 (int64 where that is too short), `n`: the elements of the flat tensor by their magnitude, ascending
+            or descending, those of equal magnitudes in any order; None where everything stays.
+        first: the first place whose element stays.
+        last: one past the last.
     """
 
-    ranks: Tensor | None = None
+    order: Tensor | None = None
     first: int = 0
-    last: int = _ALL
+    last: int = 0
 
     @property
     def is_open(self) -> bool:
         """Whether everything stays."""
-        return self.ranks is None
+        return self.order is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,8 @@ class DropMask:
     Args:
         key: 32 bits, different for each seed, expert and tensor.
         density: the share that is kept, in (0, 1].
-        row_ranks: int32, of the tensor's shape: the rank of each magnitude in its row, from 0 for the smallest;
-            None where every element has the same probability (DARE).
+        row_ranks: int16 or int32, of the tensor's shape: the rank of each magnitude in its row, from 0 for the
+            smallest; None where every element has the same probability (DARE).
         epsilon: with ranks, probabilities run from `density - epsilon` to `density + epsilon` over a row (DELLA).
         row_length: elements of a row.
     """
@@ -78,14 +76,12 @@ class MaskedTaskVector:
 
     Args:
         weight: of the masked task vector.
-        threshold: magnitudes below it are trimmed; 0 keeps all.
         band: magnitudes outside it are trimmed.
         drop: random mask.
         rescaling: of what is left, before it is weighed.
     """
 
     weight: float
-    threshold: float = 0.0
     band: RankBand = field(default_factory=RankBand)
     drop: DropMask = field(default_factory=lambda: DropMask(key=0, density=1.0))
     rescaling: float = 1.0
@@ -93,7 +89,7 @@ class MaskedTaskVector:
     @property
     def is_whole(self) -> bool:
         """Whether no element is masked."""
-        return self.threshold <= 0 and self.band.is_open and self.drop.keeps_all
+        return self.band.is_open and self.drop.keeps_all
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,10 +58,11 @@ def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, ou
         merge: the numbers.
         out: contiguous, of that shape; overwritten.
     """
+    bands = [_in_band(vector.band, out.device) for vector in merge.vectors]
     for block, (base_part, *expert_parts), start in _blocks((base, *experts), out):
         reference = base_part.float()
-        pairs = zip(expert_parts, merge.vectors, strict=True)
-        deltas = torch.stack([_weighted(part.float() - reference, vector, start) for part, vector in pairs])
+        parts = zip(expert_parts, merge.vectors, bands, strict=True)
+        deltas = torch.stack([_weighted(part.float() - reference, vector, band, start) for part, vector, band in parts])
         weights = deltas.new_tensor([vector.weight for vector in merge.vectors])[:, None]
         block.copy_(reference + _consensus(deltas, weights, merge))
 
@@ -69,13 +70,13 @@ def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, ou
 def masked_norms(base: Tensor, expert: Tensor, vector: MaskedTaskVector) -> tuple[float, float]:
     """The sum of magnitudes of a task vector, and of what its masks leave of it."""
     delta = expert.float().reshape(-1) - base.float().reshape(-1)
-    kept = _kept(delta, vector, 0)
+    kept = _kept(delta, vector, _in_band(vector.band, delta.device), 0)
     whole = float(delta.abs().sum())
     return whole, whole if kept is None else float((delta * kept).abs().sum())
 
 
-def _weighted(delta: Tensor, vector: MaskedTaskVector, start: int) -> Tensor:
-    kept = _kept(delta, vector, start)
+def _weighted(delta: Tensor, vector: MaskedTaskVector, band: Tensor | None, start: int) -> Tensor:
+    kept = _kept(delta, vector, band, start)
     if kept is not None:
         delta = delta * kept
     if vector.rescaling != 1:
@@ -108,19 +109,22 @@ def _in_order(stacked: Tensor) -> Tensor:
     return total
 
 
-def _kept(delta: Tensor, vector: MaskedTaskVector, start: int) -> Tensor | None:
-    """A mask of `n` elements; None where all are kept."""
-    if vector.is_whole:
+def _in_band(band: RankBand, device: torch.device) -> Tensor | None:
+    """Which elements of the whole tensor the band holds, a byte each; None where it holds all."""
+    if band.order is None:
         return None
-    kept = delta.abs() >= vector.threshold
-    if not vector.band.is_open:
-        kept &= _within(vector.band, len(delta), start, delta.device)
-    return kept if vector.drop.keeps_all else kept & _drawn(vector.drop, len(delta), start, delta.device)
+    inside = torch.zeros(len(band.order), dtype=torch.bool, device=device)
+    inside[band.order[band.first : max(band.first, band.last)].to(device).long()] = True
+    return inside
 
 
-def _within(band: RankBand, n: int, start: int, device: torch.device) -> Tensor:
-    ranks = _part(band.ranks, n, start, device)
-    return (ranks >= band.first) & (ranks < band.last)
+def _kept(delta: Tensor, vector: MaskedTaskVector, band: Tensor | None, start: int) -> Tensor | None:
+    """A mask of `n` elements; None where all are kept."""
+    kept = None if band is None else band[start : start + len(delta)]
+    if vector.drop.keeps_all:
+        return kept
+    drawn = _drawn(vector.drop, len(delta), start, delta.device)
+    return drawn if kept is None else kept & drawn
 
 
 def _drawn(drop: DropMask, n: int, start: int, device: torch.device) -> Tensor:
@@ -128,12 +132,8 @@ def _drawn(drop: DropMask, n: int, start: int, device: torch.device) -> Tensor:
     hashes = _hash(index, drop.key)
     if drop.row_ranks is None:
         return hashes < drop.limit
-    return hashes < drop.limit + _part(drop.row_ranks, n, start, device).double() * drop.limit_step
-
-
-def _part(ranks: Tensor | None, n: int, start: int, device: torch.device) -> Tensor:
-    assert ranks is not None
-    return ranks.view(-1)[start : start + n].to(device)
+    ranks = drop.row_ranks.view(-1)[start : start + n].to(device)
+    return hashes < drop.limit + ranks.double() * drop.limit_step
 
 
 def _hash(index: Tensor, key: int) -> Tensor:

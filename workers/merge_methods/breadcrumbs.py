@@ -5,7 +5,7 @@ from __future__ import annotations
 from search_spaces import METHOD_SIGNATURES
 from workers.merge_kernels import MaskedTaskVector, RankBand
 from workers.merge_methods._base import GroupParameters, SourceTensors
-from workers.merge_methods.magnitude_ranking import ascending_ranks
+from workers.merge_methods.magnitude_ranking import ascending_order
 from workers.merge_methods.sparse_arithmetic import SparseArithmetic
 
 
@@ -28,4 +28,4 @@ class Breadcrumbs(SparseArithmetic):
             return MaskedTaskVector(weight)
         n_kept, n_outliers = int(density * n), int(numbers["gamma"] * n)
         first = max(0, n - n_kept - n_outliers)
-        return MaskedTaskVector(weight, band=RankBand(ascending_ranks(tensors, expert), first, first + n_kept))
+        return MaskedTaskVector(weight, band=RankBand(ascending_order(tensors, expert), first, first + n_kept))

@@ -34,9 +34,9 @@ SHAPES: list[tuple[int, ...]] = [(1,), (7,), (2 * 2048 + 5,), (33, 65)]
 SCALARS = (0.4, -1.2, 0.7, 1.1)
 MERGE = MaskedMerge(
     (
-        MaskedTaskVector(0.7, threshold=0.3, drop=DropMask(1, 0.6)),
+        MaskedTaskVector(0.7, drop=DropMask(1, 0.6)),
         MaskedTaskVector(-0.4, rescaling=1.7),
-        MaskedTaskVector(1.3, threshold=0.5, drop=DropMask(3, 0.3), rescaling=0.6),
+        MaskedTaskVector(1.3, drop=DropMask(3, 0.3), rescaling=0.6),
     ),
     elect_sign=True,
     normalize=True,
@@ -49,17 +49,18 @@ def tensors(shape: tuple[int, ...], dtype: torch.dtype, n: int = 4, seed: int = 
     return [torch.randn(shape, generator=generator).to(dtype) for _ in range(n)]
 
 
-def ranked(shape: tuple[int, ...]) -> MaskedMerge:
-    """Masks of every kind over tensors of one shape: a band of ranks, rows' ranks, uniform drops."""
+def ranked(shape: tuple[int, ...], base: Tensor, expert: Tensor) -> MaskedMerge:
+    """Masks of every kind over tensors of one shape: a band of the first expert, rows' ranks, uniform drops."""
     n = math.prod(shape)
-    ranks = torch.randperm(n, generator=torch.Generator().manual_seed(1)).to(torch.int32).view(shape)
+    order = torch.argsort((expert.float() - base.float()).abs().reshape(-1)).int()
+    ranks = torch.randperm(n, generator=torch.Generator().manual_seed(1)).to(torch.int16).view(shape)
     row = max(shape[-1], 2)
     return replace(
         MERGE,
         vectors=(
-            MaskedTaskVector(0.7, band=RankBand(ranks, n // 4, max(1, 3 * n // 4))),
+            MaskedTaskVector(0.7, band=RankBand(order, n // 4, max(1, 3 * n // 4))),
             MaskedTaskVector(-0.4, drop=DropMask(5, 0.5, ranks % row, 0.3, row), rescaling=1.2),
-            MaskedTaskVector(1.3, threshold=0.2, drop=DropMask(3, 0.3)),
+            MaskedTaskVector(1.3, drop=DropMask(3, 0.3)),
         ),
     )
 
@@ -109,7 +110,7 @@ def test_fused_masked_merge_is_the_reference_to_the_last_bit(
     base, *experts = tensors(shape, dtype)
     for masks in (
         MERGE,
-        ranked(shape),
+        ranked(shape, base, experts[0]),
         MaskedMerge((MaskedTaskVector(0.7), MaskedTaskVector(-1), MaskedTaskVector(2))),
     ):
         merge = replace(masks, elect_sign=elect_sign, normalize=normalize)
@@ -123,7 +124,7 @@ def test_fused_masked_merge_is_the_reference_to_the_last_bit(
 @pytest.mark.parametrize("shape", SHAPES)
 def test_fused_norms_are_the_reference(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
     base, *experts = tensors(shape, dtype)
-    for expert, vector in zip(experts, ranked(shape).vectors, strict=True):
+    for expert, vector in zip(experts, ranked(shape, base, experts[0]).vectors, strict=True):
         wanted = torch_kernels.masked_norms(base, expert, vector)
         assert masked_norms(base, expert, vector) == pytest.approx(wanted, rel=1e-5)
 
@@ -133,19 +134,24 @@ def test_fused_norms_are_the_reference(dtype: torch.dtype, shape: tuple[int, ...
     n=st.integers(1, 5000),
     weights=st.tuples(*[st.floats(-10, 10)] * 3),
     densities=st.tuples(*[st.floats(1e-3, 1)] * 3),
-    thresholds=st.tuples(*[st.floats(0, 3)] * 3),
+    ends=st.tuples(*[st.tuples(st.floats(0, 1), st.floats(0, 1))] * 3),
+    descending=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_fused_masked_merge_is_the_reference_for_any_numbers(
     n: int,
     weights: tuple[float, ...],
     densities: tuple[float, ...],
-    thresholds: tuple[float, ...],
+    ends: tuple[tuple[float, float], ...],
+    descending: bool,
     seed: int,
 ) -> None:
-    base, *experts = tensors((n,), torch.float32, seed=seed)
+    # Rounded, so that many magnitudes are equal and bands end among them.
+    base, *experts = (tensor.mul(4).round() for tensor in tensors((n,), torch.float32, seed=seed))
+    orders = (torch.argsort((expert - base).abs(), descending=descending).int() for expert in experts)
+    bands = [RankBand(order, *sorted(round(end * n) for end in pair)) for order, pair in zip(orders, ends, strict=True)]
     drops = (DropMask((seed + i) % 2**32, density) for i, density in enumerate(densities))
-    vectors = (MaskedTaskVector(*each) for each in zip(weights, thresholds, [RankBand()] * 3, drops, strict=True))
+    vectors = (MaskedTaskVector(*each) for each in zip(weights, bands, drops, strict=True))
     merge = MaskedMerge(tuple(vectors))
     found, wanted = torch.empty(n), torch.empty(n)
     merge_masked(base, experts, merge, found)
@@ -181,11 +187,12 @@ def _threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_threads")
 def test_the_number_of_threads_does_not_matter() -> None:
-    base, *experts = tensors((50_000,), torch.float32)
+    n = 600_000  # enough for several
+    base, *experts = tensors((n,), torch.float32)
     found = []
-    for n_threads in (1, 2, 7):  # also more than numba has
+    for n_threads in (1, 2, 7):
         torch.set_num_threads(n_threads)
-        found.append(torch.empty(50_000))
+        found.append(torch.empty(n))
         merge_masked(base, experts, MERGE, found[-1])
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
