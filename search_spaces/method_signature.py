@@ -28,6 +28,25 @@ class BaseRole(Enum):
     ABSENT = "absent"  # no part in the arithmetic
 
 
+class Ranking(Enum):
+    """What a method sorts below density 1: once, for it depends on the checkpoints alone."""
+
+    DESCENDING = "descending"  # each task vector's elements, from the largest magnitude down
+    ASCENDING = "ascending"  # from the smallest up; equal magnitudes stand in another order
+    ROWS = "rows"  # the magnitudes of each row of the last dimension
+
+    def element_bytes(self, n: int, row_length: int) -> int:
+        """Bytes of one element of one expert's ranking.
+
+        Args:
+            n: elements of the tensor.
+            row_length: of the last dimension.
+        """
+        if self is Ranking.ROWS:
+            return 2 if row_length < 2**15 else 4
+        return 4 if n < 2**31 else 8
+
+
 @dataclass(frozen=True, slots=True)
 class MethodParameter:
     """One number that a method takes per parameter group: of each expert, or once for all models.
@@ -82,6 +101,7 @@ class MethodSignature:
         differentiable: the merged weights are differentiable in the leading parameter almost everywhere, masks and
             elections taken as given.
         stochastic: the result depends on the recipe's seed.
+        ranking: what it sorts, if anything.
     """
 
     name: str
@@ -95,6 +115,7 @@ class MethodSignature:
     max_experts: int | None = None
     differentiable: bool = True
     stochastic: bool = False
+    ranking: Ranking | None = None
 
     @property
     def all_parameters(self) -> tuple[MethodParameter, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from search_spaces.method_signature import BaseRole, MethodParameter, MethodSignature, ParameterKind
+from search_spaces.method_signature import BaseRole, MethodParameter, MethodSignature, ParameterKind, Ranking
 
 # Above 1 a task vector is extrapolated, which pays where skills fight; negative weights unlearn.
 _TASK_WEIGHT = MethodParameter("weight", minimum=-10.0, maximum=10.0, low=0.0, high=1.5)
@@ -71,6 +71,7 @@ _SIGNATURES = (
         "Yadav et al. 2023, TIES-Merging, arXiv:2306.01708",
         _NO_RESCALE,
         normalize=True,
+        ranking=Ranking.DESCENDING,
     ),
     MethodSignature("dare_linear", (_TASK_WEIGHT, _DENSITY), _YU, _RESCALE, normalize=False, stochastic=True),
     MethodSignature(
@@ -83,6 +84,7 @@ _SIGNATURES = (
         _RESCALE,
         normalize=True,
         stochastic=True,
+        ranking=Ranking.ROWS,
     ),
     MethodSignature(
         "della_linear",
@@ -91,14 +93,23 @@ _SIGNATURES = (
         _RESCALE,
         normalize=False,
         stochastic=True,
+        ranking=Ranking.ROWS,
     ),
-    MethodSignature("breadcrumbs", (_TASK_WEIGHT, _DENSITY, _OUTLIERS), _DAVARI, _NO_RESCALE, normalize=False),
+    MethodSignature(
+        "breadcrumbs",
+        (_TASK_WEIGHT, _DENSITY, _OUTLIERS),
+        _DAVARI,
+        _NO_RESCALE,
+        normalize=False,
+        ranking=Ranking.ASCENDING,
+    ),
     MethodSignature(
         "breadcrumbs_ties",
         (_TASK_WEIGHT, _DENSITY, _OUTLIERS),
         f"{_DAVARI}, {_ELECTION}",
         _NO_RESCALE,
         normalize=False,
+        ranking=Ranking.ASCENDING,
     ),
     MethodSignature(
         "model_stock",

@@ -18,6 +18,7 @@ from workers.evaluation import Assignment, Evaluation, FailureReason, Score
 from workers.example_set import Example
 from workers.inference_engines import GenerationOptions, InferenceEngine
 from workers.inference_engines.opening import load_engine
+from workers.merge_memory import DEFAULT_CACHE_GIB
 from workers.racing import RaceResult, race, shards
 from workers.scorers import SCORERS, Scorer, ScorerOptions
 
@@ -66,6 +67,7 @@ class WorkerSetup:
         max_batch_tokens: see `TransformersEngine`.
         engine: `transformers` or `vllm`.
         tensor_parallel: see `VllmOptions`.
+        cache_gib: see `MergeDevice`.
         tokenizer: whose tokens candidates have; see `MergeRecipe.tokenizer_source`.
     """
 
@@ -77,6 +79,7 @@ class WorkerSetup:
     max_batch_tokens: int = 4096
     engine: str = "transformers"
     tensor_parallel: int = 1
+    cache_gib: float = DEFAULT_CACHE_GIB
     tokenizer: str | None = None
 
     @property
@@ -181,7 +184,7 @@ def _open_transformers(setup: WorkerSetup, checkpoints: Mapping[str, OpenedCheck
     else:
         headers = {name: checkpoint.header for name, checkpoint in checkpoints.items()}
         engine = load_resized_engine(headers, setup.dtype, setup.device, setup.max_batch_tokens)
-    return engine, LiveCandidate(engine.model, checkpoints)
+    return engine, LiveCandidate(engine.model, checkpoints, setup.cache_gib)
 
 
 def _open_vllm(setup: WorkerSetup, checkpoints: Mapping[str, OpenedCheckpoint]) -> tuple[Any, Any]:
@@ -191,7 +194,7 @@ def _open_vllm(setup: WorkerSetup, checkpoints: Mapping[str, OpenedCheckpoint]) 
 
     options = VllmOptions(setup.dtype, setup.device, setup.tensor_parallel, setup.max_batch_tokens, setup.n_threads)
     engine = VllmEngine(str(checkpoints[BASE].header.folder), options)
-    return engine, VllmCandidate(engine, checkpoints)
+    return engine, VllmCandidate(engine, checkpoints, setup.cache_gib)
 
 
 def limit_threads(n_threads: int | None) -> None:

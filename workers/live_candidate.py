@@ -14,27 +14,37 @@ from search_spaces import MergeRecipe
 from search_spaces.merge_recipe import BASE
 from workers.checkpoint_places import checkpoint_places, write_whole
 from workers.checkpoints import OpenedCheckpoint
-from workers.merge_methods import MERGE_METHODS
+from workers.merge_memory import DEFAULT_CACHE_GIB, MergeDevice
+from workers.merge_methods import MERGE_METHODS, GroupParameters
 from workers.merge_sources import MergeSources
 
 
 class LiveCandidate:
     """Merges in place: no disk, no second copy; what depends on the checkpoints alone is done once.
 
+    It remembers which numbers each tensor was merged with, and writes those alone whose numbers are others.
+
     Args:
-        model: of the base's architecture; its parameters are overwritten. Tied weights stay tied:
-            each storage is written once.
+        model: of the base's architecture; its parameters are overwritten. Tied weights stay tied: each storage is
+            written once. They are the candidate's own: who else writes to them calls `forget`, unless it is by torch's
+            own operations on the parameters, which are seen.
         checkpoints: model name → checkpoint, `base` first, then the experts in the recipe's order.
+        cache_gib: see `MergeDevice`; the device is the model's.
 
     Raises:
         IncompatibleModelsError: see `check_compatible`.
         CheckpointError: see `checkpoint_places`.
     """
 
-    def __init__(self, model: Any, checkpoints: Mapping[str, OpenedCheckpoint]) -> None:
+    def __init__(
+        self, model: Any, checkpoints: Mapping[str, OpenedCheckpoint], cache_gib: float = DEFAULT_CACHE_GIB
+    ) -> None:
         self.model = model
         self._targets = checkpoint_places(model, checkpoints[BASE])
-        self.sources = MergeSources(checkpoints, self._targets, _dtype(self._targets.values()))
+        dtype, device = _dtype(self._targets.values()), next(iter(self._targets.values())).device
+        self.sources = MergeSources(checkpoints, self._targets, dtype, MergeDevice(str(device), cache_gib))
+        self._held: dict[str, GroupParameters] = {}
+        self._held_method, self._held_versions = "", self._versions()
 
     @torch.no_grad()
     def make(self, recipe: MergeRecipe) -> None:
@@ -44,9 +54,23 @@ class LiveCandidate:
             RecipeError: see `MergeSources.check`.
             CandidateError: see `MergeMethod.merge`.
         """
-        method = MERGE_METHODS[recipe.method]
-        for tensors, parameters in self.sources.of(recipe):
+        if recipe.method != self._held_method or self._versions() != self._held_versions:
+            self.forget()
+        method, self._held_method = MERGE_METHODS[recipe.method], recipe.method
+        for tensors, parameters in self.sources.of(recipe, self._held):
+            # A merge that fails may have written a part.
+            self._held.pop(tensors.name, None)
             write_whole(self._targets[tensors.name], partial(method.merge, tensors, parameters))
+            self._held[tensors.name] = parameters
+
+    def forget(self) -> None:
+        """Write every tensor at the next `make`: the model is not what this left."""
+        self._held.clear()
+        self._held_versions = self._versions()
+
+    def _versions(self) -> tuple[int, ...]:
+        """torch counts what is written to a parameter, but not what is written here, to the data behind it."""
+        return tuple(parameter._version for parameter in self.model.parameters())
 
     def merged_model(self, recipe: MergeRecipe) -> Any:
         """The model with the recipe's weights, ready to be saved; see `make`."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from search_spaces import MergeRecipe
+from search_spaces import METHOD_SIGNATURES, MergeRecipe
 from search_spaces.errors import RecipeError
 from workers.checkpoints import OpenedCheckpoint, check_compatible
+from workers.inference_engines.reply_cache import default_folder
+from workers.merge_memory import MergeDevice, MergeMemory, RankingPlace, SourcePlace
 from workers.merge_methods import GroupParameters, SourceTensors
+from workers.merge_methods.magnitude_ranking import rank_all
+from workers.merge_methods.ranking_files import RankingFiles
+from workers.streamed_sources import StreamedSources, buffer_bytes
 
 
 class MergeSources:
@@ -17,22 +22,47 @@ class MergeSources:
         checkpoints: model name → checkpoint, `base` first, then the experts in the recipe's order.
         names: the tensors that a recipe must cover, all of them in the base.
         dtype: of the merged tensors: torch's name of it.
+        device: where they are merged.
 
     Raises:
         IncompatibleModelsError: see `check_compatible`.
     """
 
-    def __init__(self, checkpoints: Mapping[str, OpenedCheckpoint], names: Iterable[str], dtype: str) -> None:
+    def __init__(
+        self,
+        checkpoints: Mapping[str, OpenedCheckpoint],
+        names: Iterable[str],
+        dtype: str,
+        device: MergeDevice | None = None,
+    ) -> None:
         self.checkpoints = dict(checkpoints)
         self.dtype = dtype
+        self._device = device or MergeDevice()
         # The fused loops do not look at lengths: tensors of another shape would be read past their end.
         base, *experts = ((name, checkpoint.header) for name, checkpoint in checkpoints.items())
         check_compatible(base[1], dict(experts))
         self._tensors = {name: self._read(name) for name in names}
+        self._streamed: StreamedSources | None = None
+        self._place()
 
     def _read(self, name: str) -> SourceTensors:
         base, *experts = (checkpoint.tensor(name) for checkpoint in self.checkpoints.values())
         return SourceTensors(name, base, tuple(experts))
+
+    def memory(self, method: str) -> MergeMemory:
+        """Where all of it lies while a method's recipes are merged."""
+        headers = {name: checkpoint.header for name, checkpoint in self.checkpoints.items()}
+        return MergeMemory.of(headers, self._tensors, METHOD_SIGNATURES[method], self._device)
+
+    def _place(self) -> None:
+        # Of any method: where the sources lie does not depend on it.
+        place = self.memory("linear").sources
+        if place is SourcePlace.RESIDENT:
+            for name, tensors in self._tensors.items():
+                experts = tuple(expert.to(self._device.name) for expert in tensors.experts)
+                self._tensors[name] = tensors.copied(tensors.base.to(self._device.name), experts)
+        elif place is SourcePlace.STREAMED:
+            self._streamed = StreamedSources(self._device.name, buffer_bytes(self._tensors.values()))
 
     def check(self, recipe: MergeRecipe) -> None:
         """Refuse a recipe that is not of these models.
@@ -51,11 +81,19 @@ class MergeSources:
             odd = sorted(given ^ self._tensors.keys())
             raise RecipeError(f"The recipe's groups must hold the model's tensors, but differ in {', '.join(odd[:3])}.")
 
-    def of(self, recipe: MergeRecipe) -> Iterator[tuple[SourceTensors, GroupParameters]]:
+    def of(
+        self, recipe: MergeRecipe, held: Mapping[str, GroupParameters] | None = None
+    ) -> Iterator[tuple[SourceTensors, GroupParameters]]:
         """Every tensor with its group's numbers, in the order of `names`, whatever the groups are.
+
+        Args:
+            recipe: what is merged.
+            held: tensor → the numbers of the recipe's method that it has already; where they are the recipe's, it is
+                left out.
 
         Raises:
             RecipeError: see `check`.
+            CheckpointError: rankings need files, which cannot be kept.
         """
         self.check(recipe)
         parameters = {
@@ -63,4 +101,22 @@ class MergeSources:
             for numbers, names in ((GroupParameters.of(recipe, group), names) for group, names in recipe.groups.items())
             for name in names
         }
-        return ((tensors, parameters[name]) for name, tensors in self._tensors.items())
+        held = held or {}
+        wanted = [(t, parameters[name]) for name, t in self._tensors.items() if held.get(name) != parameters[name]]
+        self._rank(recipe.method, wanted)
+        return iter(wanted) if self._streamed is None else self._streamed.over(wanted)
+
+    def _rank(self, method: str, wanted: Iterable[tuple[SourceTensors, GroupParameters]]) -> None:
+        """Make the rankings that are not there, before the first tensor is merged: so threads can share them."""
+        ranking = METHOD_SIGNATURES[method].ranking
+        if ranking is None:
+            return
+        trimmed = [t for t, numbers in wanted if numbers.trims and not t.has_ranking(ranking.value)]
+        if trimmed and self.memory(method).rankings is RankingPlace.FILES:
+            files = self._ranking_files(self.memory(method).ranking_bytes)
+            for tensors in trimmed:
+                tensors.ranking_files = files
+        rank_all(trimmed, ranking)
+
+    def _ranking_files(self, size_bytes: int) -> RankingFiles:
+        return RankingFiles(default_folder("rankings"), size_bytes)

@@ -12,6 +12,7 @@ from workers.checkpoints import OpenedCheckpoint
 from workers.inference_engines.opening import load_checkpoint
 from workers.inference_engines.vllm_engine import VllmEngine
 from workers.live_candidate import LiveCandidate
+from workers.merge_memory import DEFAULT_CACHE_GIB
 from workers.merge_sources import MergeSources
 
 
@@ -21,13 +22,17 @@ class VllmCandidate:
     Args:
         engine: over the base.
         checkpoints: model name → checkpoint, `base` first, then the experts in the recipe's order.
+        cache_gib: see `MergeDevice`; of each of vLLM's processes.
 
     Raises:
         IncompatibleModelsError: see `check_compatible`.
     """
 
-    def __init__(self, engine: VllmEngine, checkpoints: Mapping[str, OpenedCheckpoint]) -> None:
+    def __init__(
+        self, engine: VllmEngine, checkpoints: Mapping[str, OpenedCheckpoint], cache_gib: float = DEFAULT_CACHE_GIB
+    ) -> None:
         self.engine = engine
+        self._cache_gib = cache_gib
         self.sources = MergeSources(checkpoints, checkpoints[BASE].header.merged_names, engine.options.dtype)
         self._open_checkpoints()
 
@@ -38,7 +43,9 @@ class VllmCandidate:
         return {name: header.reference.notation for name, header in headers.items()}
 
     def _open_checkpoints(self) -> None:
-        self.engine.ask_workers("open_checkpoints", self._models, self.sources.dtype, self.engine.head_source)
+        self.engine.ask_workers(
+            "open_checkpoints", self._models, self.sources.dtype, self.engine.head_source, self._cache_gib
+        )
 
     def make(self, recipe: MergeRecipe) -> None:
         """Merge the recipe's weights into vLLM; starts it again where it was lost.

@@ -43,6 +43,8 @@ def _lines(prepared: Any, cost: Any) -> list[tuple[str, str]]:
         ("landmarks", ", ".join(prepared.encoded_landmarks) or "none"),
         *(outside if prepared.landmarks_outside else []),
         ("memory", _memory(cost)),
+        ("sources", _sources(cost.memory, prepared.device)),
+        *([("rankings", _rankings(cost.memory))] if cost.memory.ranking_bytes else []),
         *(("note", note) for note in prepared.notes),
         *(_times(prepared, cost) if cost.evaluation_s is not None else []),
     ]
@@ -60,6 +62,26 @@ def _objective(prepared: Any, name: str) -> str:
 def _memory(cost: Any) -> str:
     candidate, mapped = megabytes(cost.candidate_bytes), megabytes(cost.mapped_bytes)
     return f"{candidate} per worker for its candidate, beside {mapped} of checkpoints that a node's workers share"
+
+
+def _sources(memory: Any, device: str) -> str:
+    size = megabytes(memory.source_bytes)
+    return {
+        "mapped": f"mapped: {size}, read where the files' pages are",
+        "resident": f"resident: {size} per worker on {device}, of {_cache(memory)}",
+        "streamed": f"streamed: {size} copied to {device} for each candidate",
+    }[memory.sources]
+
+
+def _rankings(memory: Any) -> str:
+    size = megabytes(memory.ranking_bytes)
+    if memory.rankings == "memory":
+        return f"{size} per worker, sorted once and kept in memory, of {_cache(memory)}"
+    return f"{size}, sorted once and kept in files that a node's workers share: they do not fit into {_cache(memory)}"
+
+
+def _cache(memory: Any) -> str:
+    return f"{megabytes(memory.cache_bytes)} (`workers.cache_gib`)"
 
 
 def _times(prepared: Any, cost: Any) -> list[tuple[str, str]]:

@@ -6,9 +6,11 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from search_spaces import METHOD_SIGNATURES
 from search_spaces.merge_recipe import BASE
 from service.search.preparation import PreparedSearch
 from workers.evaluation import Assignment
+from workers.merge_memory import MergeDevice, MergeMemory
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -22,6 +24,7 @@ class CostEstimate:
         n_dims: numbers of a trial.
         candidate_bytes: of a worker's live model.
         mapped_bytes: of the checkpoints, whose pages all workers of a node share.
+        memory: what a worker keeps beside its candidate.
         start_s: until a worker has loaded its models; None where nothing was measured, as below.
         make_s: to write one candidate.
         score_s: to score it.
@@ -31,6 +34,7 @@ class CostEstimate:
     n_dims: int
     candidate_bytes: int
     mapped_bytes: int
+    memory: MergeMemory
     start_s: float | None = None
     make_s: float | None = None
     score_s: float | None = None
@@ -66,8 +70,17 @@ def estimate_cost(prepared: PreparedSearch, measure: bool) -> CostEstimate:
         n_dims=prepared.space.n_dims,
         candidate_bytes=n_elements * _BYTES[prepared.space.options.dtype],
         mapped_bytes=sum(header.size_bytes for header in prepared.headers.values()),
+        memory=_memory(prepared),
     )
     return _measured(prepared, static) if measure else static
+
+
+def _memory(prepared: PreparedSearch) -> MergeMemory:
+    """As a worker will decide it."""
+    names, signature = prepared.headers[BASE].merged_names, METHOD_SIGNATURES[prepared.space.options.method]
+    workers = prepared.specification.workers
+    device = MergeDevice(prepared.device, workers.cache_gib, is_taken=workers.engine == "vllm")
+    return MergeMemory.of(prepared.headers, names, signature, device)
 
 
 def _measured(prepared: PreparedSearch, static: CostEstimate) -> CostEstimate:

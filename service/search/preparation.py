@@ -176,6 +176,7 @@ class PreparedSearch:
             max_batch_tokens=workers.max_batch_tokens,
             engine=workers.engine,
             tensor_parallel=workers.tensor_parallel,
+            cache_gib=workers.cache_gib,
             tokenizer=self.specification.models.tokenizer,
         )
 

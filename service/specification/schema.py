@@ -102,6 +102,7 @@ class WorkersSection(Section):
     timeout_s: float | None = Field(default=None, gt=0)
     max_batch_tokens: int = Field(default=4096, ge=1)
     tensor_parallel: int = Field(default=1, ge=1, validate_default=True)
+    cache_gib: float = Field(default=4, ge=0)
 
     @field_validator("tensor_parallel")
     @classmethod

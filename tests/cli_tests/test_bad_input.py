@@ -280,6 +280,7 @@ def test_json_can_be_parsed(run_command: Run, study: str, write_specification: W
     front = json.loads(run_command("front", study, "--json").stdout)
     assert plan["n_dims"] == 12
     assert plan["make_s"] > 0
+    assert plan["memory"]["sources"] == "mapped"
     assert front["study"] == study
     assert front["finished"] == 8
     assert front["selected"] in [trial["trial"] for trial in front["front"]]

@@ -180,3 +180,76 @@ def test_an_adapter_alone_is_the_base_with_the_adapter(models: dict[str, str], a
     assert all(torch.equal(found[name], adapted.tensor(name).float()) for name in names)
     changed = [name for name in names if not torch.equal(adapted.tensor(name), base.tensor(name))]
     assert changed == ["model.layers.1.mlp.up_proj.weight"]
+
+
+def half_changed(recipe: MergeRecipe, weight: float) -> tuple[MergeRecipe, MergeRecipe]:
+    """Two recipes that differ in one group's weight, of one tensor."""
+    (names,) = recipe.groups.values()
+    groups = {"one": names[3:4], "others": names[:3] + names[4:]}
+    coefficients = {
+        owner: {group: dict(next(iter(given.values()))) for group in groups}
+        for owner, given in recipe.coefficients.items()
+    }
+    first = replace(recipe, groups=groups, coefficients=coefficients)
+    changed = {**coefficients["aligned"], "one": {**coefficients["aligned"]["one"], "weight": weight}}
+    return first, replace(first, coefficients={**coefficients, "aligned": changed})
+
+
+@pytest.mark.parametrize("method", ["linear", "ties", "dare_ties"])
+def test_only_what_changed_is_written(live: LiveCandidate, make_recipe: MakeRecipe, method: str) -> None:
+    first, second = half_changed(recipe_of(make_recipe, method), weight=0.9)
+    live.make(first)
+    for parameter in live.model.parameters():
+        parameter.data.zero_()  # unseen: torch counts writes to parameters only
+    live.make(second)
+    (name,) = first.groups["one"]
+    written = {parameter for parameter, found in weights(live).items() if found.any()}
+    live.forget()
+    assert written == {name}
+
+
+@pytest.mark.parametrize("spoil", ["forget", "torch"])
+def test_what_others_write_is_overwritten(live: LiveCandidate, make_recipe: MakeRecipe, spoil: str) -> None:
+    recipe = recipe_of(make_recipe, "ties")
+    live.make(recipe)
+    wanted = weights(live)
+    with torch.no_grad():
+        for parameter in live.model.parameters():
+            parameter.data.zero_() if spoil == "forget" else parameter.zero_()
+    if spoil == "forget":
+        live.forget()
+    live.make(recipe)
+    assert all(torch.equal(found, wanted[name]) for name, found in weights(live).items())
+
+
+def test_a_sequence_of_recipes_ends_where_a_fresh_candidate_begins(
+    setup: WorkerSetup, live: LiveCandidate, make_recipe: MakeRecipe
+) -> None:
+    for method in ("ties", "breadcrumbs", "della", "dare_ties", "ties", "linear"):
+        first, second = half_changed(recipe_of(make_recipe, method, weight=0.6), weight=0.8)
+        for recipe in (first, second, first, replace(second, seed=1)):
+            live.make(recipe)
+    fresh: LiveCandidate = CandidateWorker(setup).candidate
+    fresh.make(recipe)
+    wanted = weights(fresh)
+    assert all(torch.equal(found, wanted[name]) for name, found in weights(live).items())
+
+
+@pytest.mark.parametrize("method", ["ties", "breadcrumbs_ties", "della"])
+def test_weights_do_not_depend_on_the_cache(
+    setup: WorkerSetup,
+    live: LiveCandidate,
+    make_recipe: MakeRecipe,
+    method: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PARETOMERGE_CACHE_DIR", str(tmp_path))
+    without: LiveCandidate = CandidateWorker(replace(setup, cache_gib=0)).candidate
+    for density in (0.3, 0.7):
+        recipe = recipe_of(make_recipe, method, density=density)
+        live.make(recipe)
+        without.make(recipe)
+        wanted = weights(live)
+        assert all(torch.equal(found, wanted[name]) for name, found in weights(without).items())
+    assert list((tmp_path / "rankings").glob("*.ranking"))

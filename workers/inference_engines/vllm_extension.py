@@ -18,6 +18,7 @@ from search_spaces import MergeRecipe
 from search_spaces.errors import CandidateError
 from search_spaces.merge_recipe import BASE
 from workers.checkpoints.opening import open_checkpoints
+from workers.merge_memory import MergeDevice
 from workers.merge_methods import MERGE_METHODS
 from workers.merge_sources import MergeSources
 
@@ -34,16 +35,19 @@ class MergeExtension:
     whole tensors and keeps its part of them.
     """
 
-    def open_checkpoints(self, models: dict[str, str], dtype: str, head_source: str) -> None:
+    def open_checkpoints(self, models: dict[str, str], dtype: str, head_source: str, cache_gib: float) -> None:
         """Map the checkpoints to merge; once, before the first `apply_merge`.
 
         Args:
             models: see `open_checkpoints` of `workers.checkpoints.opening`.
             dtype: see `MergeSources`.
             head_source: see `VllmEngine`.
+            cache_gib: see `MergeDevice`.
         """
         checkpoints = open_checkpoints(models)
-        self.merge_sources = MergeSources(checkpoints, checkpoints[BASE].header.merged_names, dtype)
+        worker: Any = self
+        device = MergeDevice(str(worker.device), cache_gib, is_taken=True)
+        self.merge_sources = MergeSources(checkpoints, checkpoints[BASE].header.merged_names, dtype, device)
         self.head_source = head_source
 
     def end_with(self, owner_pid: int) -> None:

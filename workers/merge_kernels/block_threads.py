@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 
 import torch
@@ -18,8 +19,9 @@ _PIECES = 4
 def for_blocks(loop: Callable[[tuple[int, int]], object], n: int, block: int) -> None:
     """Call a loop over the blocks of a tensor, whose last argument it never reaches.
 
-    Threads sleep while they wait. (numba's own, of OpenMP, wait at a barrier that costs 24 ms a call where other
-    processes want the cores, on tensors that take 0.02 ms.) They are as many as torch has.
+    Each thread, the caller's among them, takes the next piece until none is left: one that other processes keep from
+    its core holds up nobody. (numba's own threads, of OpenMP, wait for each other at a barrier: 24 ms a call on a
+    busy machine, on tensors that take 0.02 ms.) They are as many as torch has.
 
     Args:
         loop: takes the first block and one past the last, as a pair; releases the interpreter's lock.
@@ -32,10 +34,26 @@ def for_blocks(loop: Callable[[tuple[int, int]], object], n: int, block: int) ->
         loop((0, n_blocks))
         return
     size = -(-n_blocks // (n_threads * _PIECES))
-    pieces = [(first, min(n_blocks, first + size)) for first in range(0, n_blocks, size)]
-    # `map` gives the results in order: an error is raised here. This thread waits, for it holds no core meanwhile.
-    for _ in _threads(os.getpid(), n_threads).map(loop, pieces):
-        pass
+    pieces = deque((first, min(n_blocks, first + size)) for first in range(0, n_blocks, size))
+    threads = _threads(os.getpid(), n_threads - 1)
+    others = [threads.submit(_take, loop, pieces) for _ in range(n_threads - 1)]
+    try:
+        _take(loop, pieces)
+    finally:
+        # What has not begun by now has nothing left to do.
+        running = [other for other in others if not other.cancel()]
+        wait(running)
+    for other in running:
+        other.result()
+
+
+def _take(loop: Callable[[tuple[int, int]], object], pieces: deque[tuple[int, int]]) -> None:
+    while True:
+        try:
+            piece = pieces.popleft()
+        except IndexError:
+            return
+        loop(piece)
 
 
 @lru_cache(maxsize=1)

@@ -115,7 +115,7 @@ def _band(base: Any, expert: Any, band: RankBand) -> tuple[tuple[float, float, f
         return (1, np.inf, np.inf), _NO_BITS
     from workers.merge_kernels import cpu_kernels, mask_kernels
 
-    order = band.order.numpy()
+    order = band.order.view(-1).numpy()
     low, high, runs = mask_kernels.band_edges(base, expert, order, band.first, band.last)
     if not runs.any():
         return (1, low, high), _NO_BITS

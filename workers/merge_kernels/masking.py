@@ -13,8 +13,8 @@ class RankBand:
     """Which elements of one task vector stay, by the place of their magnitude in an order.
 
     Args:
-        order: int32 (int64 where that is too short), `n`: the elements of the flat tensor by their magnitude, ascending
-            or descending, those of equal magnitudes in any order; None where everything stays.
+        order: int32 or int64, of the tensor's shape: the elements of the flat tensor by their magnitude, ascending or
+            descending, those of equal magnitudes in any order; None where everything stays.
         first: the first place whose element stays.
         last: one past the last.
     """

@@ -113,8 +113,9 @@ def _in_band(band: RankBand, device: torch.device) -> Tensor | None:
     """Which elements of the whole tensor the band holds, a byte each; None where it holds all."""
     if band.order is None:
         return None
-    inside = torch.zeros(len(band.order), dtype=torch.bool, device=device)
-    inside[band.order[band.first : max(band.first, band.last)].to(device).long()] = True
+    order = band.order.view(-1)
+    inside = torch.zeros(len(order), dtype=torch.bool, device=device)
+    inside[order[band.first : max(band.first, band.last)].to(device).long()] = True
     return inside
 
 

@@ -7,11 +7,13 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
+import torch
 from torch import Tensor
 
 from search_spaces import MergeRecipe, MethodSignature
 from search_spaces.merge_recipe import BASE
 from search_spaces.method_signature import SHARED
+from workers.merge_methods.ranking_files import RankingFiles
 
 _T = TypeVar("_T")
 
@@ -31,7 +33,14 @@ class SourceTensors:
         self.name = name
         self.base = base
         self.experts = experts
+        self.ranking_files: RankingFiles | None = None
         self._kept: dict[Hashable, Any] = {}
+
+    def copied(self, base: Tensor, experts: tuple[Tensor, ...]) -> SourceTensors:
+        """The same parameter from another place; what is kept, both keep."""
+        copy = SourceTensors(self.name, base, experts)
+        copy.ranking_files, copy._kept = self.ranking_files, self._kept
+        return copy
 
     @property
     def pair(self) -> tuple[Tensor, Tensor]:
@@ -44,6 +53,35 @@ class SourceTensors:
             self._kept[key] = make()
         found: _T = self._kept[key]
         return found
+
+    def kept_last(self, key: Hashable, value: Hashable, make: Callable[[], _T]) -> _T:
+        """The same for what depends on a value of the candidate's as well: the latest one is kept."""
+        if key not in self._kept or self._kept[key][0] != value:
+            self._kept[key] = (value, make())
+        found: _T = self._kept[key][1]
+        return found
+
+    def ranking(self, key: str, expert: int, dtype: torch.dtype, make: Callable[[], Tensor]) -> Tensor:
+        """A ranking of an expert's task vector, in memory or in a file; see `kept`.
+
+        Args:
+            key: what is ranked, in words.
+            expert: index of the expert.
+            dtype: of the ranking, which has an element for each of the tensor's, in its shape.
+            make: makes it.
+        """
+        files = self.ranking_files
+        if files is None:
+            return self.kept((key, expert), make)
+        sources, like = (
+            (self.base, self.experts[expert]),
+            self.base.new_empty(self.base.shape, dtype=dtype, device="meta"),
+        )
+        return self.kept((key, expert), lambda: files.kept(key, sources, like, make))
+
+    def has_ranking(self, key: str) -> bool:
+        """Whether every expert's ranking is made."""
+        return all((key, expert) in self._kept for expert in range(len(self.experts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +116,11 @@ class GroupParameters:
             shared=recipe.values(SHARED, group),
             task_vectors=recipe.task_vectors,
         )
+
+    @property
+    def trims(self) -> bool:
+        """Whether some expert's task vector loses elements."""
+        return any(expert.get("density", 1.0) < 1 for expert in self.experts)
 
     def values(self, parameter: str) -> tuple[float, ...]:
         """One parameter of every expert."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from search_spaces import METHOD_SIGNATURES
+from search_spaces.method_signature import Ranking
 from workers.merge_kernels import MaskedTaskVector, RankBand
 from workers.merge_methods._base import GroupParameters, SourceTensors
-from workers.merge_methods.magnitude_ranking import ascending_order
+from workers.merge_methods.magnitude_ranking import ranking_of
 from workers.merge_methods.sparse_arithmetic import SparseArithmetic
 
 
@@ -28,4 +29,5 @@ class Breadcrumbs(SparseArithmetic):
             return MaskedTaskVector(weight)
         n_kept, n_outliers = int(density * n), int(numbers["gamma"] * n)
         first = max(0, n - n_kept - n_outliers)
-        return MaskedTaskVector(weight, band=RankBand(ascending_order(tensors, expert), first, first + n_kept))
+        order = ranking_of(tensors, expert, Ranking.ASCENDING)
+        return MaskedTaskVector(weight, band=RankBand(order, first, first + n_kept))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from search_spaces import METHOD_SIGNATURES
+from search_spaces.method_signature import Ranking
 from workers.merge_kernels import DropMask, MaskedTaskVector
 from workers.merge_kernels.masking import drop_key
 from workers.merge_methods._base import GroupParameters, SourceTensors
-from workers.merge_methods.magnitude_ranking import row_ranks
+from workers.merge_methods.magnitude_ranking import ranking_of
 from workers.merge_methods.sparse_arithmetic import SparseArithmetic
 
 
@@ -29,5 +30,6 @@ class DellaLinear(SparseArithmetic):
         row_length = tensors.base.shape[-1] if tensors.base.dim() else 1
         if density >= 1 or row_length < 2:
             return MaskedTaskVector(numbers["weight"], drop=DropMask(key, density))
-        drop = DropMask(key, density, row_ranks(tensors, expert), numbers["epsilon"], row_length)
+        ranks = ranking_of(tensors, expert, Ranking.ROWS)
+        drop = DropMask(key, density, ranks, numbers["epsilon"], row_length)
         return MaskedTaskVector(numbers["weight"], drop=drop)

@@ -6,41 +6,49 @@ not stable: so that the elements kept are the very ones that mergekit keeps.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
 import torch
 from torch import Tensor
 
+from search_spaces.method_signature import Ranking
 from workers.merge_methods._base import SourceTensors
 
-# What the smaller of two integers holds.
-_INT16, _INT32 = torch.iinfo(torch.int16).max, torch.iinfo(torch.int32).max
+_DTYPES = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-def descending_order(tensors: SourceTensors, expert: int) -> Tensor:
-    """The flat tensor's elements from the largest |expert - base| down, `n`; int32 where that is enough."""
-    return tensors.kept(("descending", expert), lambda: _order(_magnitudes(tensors, expert), descending=True))
+def ranking_of(tensors: SourceTensors, expert: int, ranking: Ranking) -> Tensor:
+    """The ranking of |expert - base|, of the tensor's shape; made at first use.
+
+    Of `DESCENDING` and `ASCENDING`, the flat tensor's elements in that order; of `ROWS`, each element's rank in its
+    row of the last dimension, 0 for the smallest. Integers as wide as they must be.
+    """
+    shape = tensors.base.shape
+    width = ranking.element_bytes(tensors.base.numel(), shape[-1] if shape else 1)
+    dtype = _DTYPES[width]
+    return tensors.ranking(ranking.value, expert, dtype, lambda: _rank(tensors, expert, ranking).to(dtype))
 
 
-def ascending_order(tensors: SourceTensors, expert: int) -> Tensor:
-    """The flat tensor's elements from the smallest |expert - base| up, `n`; int32 where that is enough."""
-    return tensors.kept(("ascending", expert), lambda: _order(_magnitudes(tensors, expert), descending=False))
+def rank_all(tensors: Iterable[SourceTensors], ranking: Ranking) -> None:
+    """Make rankings that are not there, several at a time: a sort keeps one thread busy."""
+    # The largest first, so that no thread is left alone with one of them at the end.
+    missing = sorted((t for t in tensors if not t.has_ranking(ranking.value)), key=lambda t: -t.base.numel())
+    if not missing:
+        return
+    work = [(t, expert) for t in missing for expert in range(len(t.experts))]
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        for _ in threads.map(lambda one: ranking_of(one[0], one[1], ranking), work):
+            pass
 
 
-def row_ranks(tensors: SourceTensors, expert: int) -> Tensor:
-    """Of the tensor's shape, 0 for the smallest |expert - base| of each row of the last dimension; int16 if it can."""
-    return tensors.kept(("rows", expert), lambda: _row_ranks(_magnitudes(tensors, expert)))
-
-
-def _magnitudes(tensors: SourceTensors, expert: int) -> Tensor:
-    return (tensors.experts[expert].float() - tensors.base.float()).abs_()
-
-
-def _order(magnitudes: Tensor, *, descending: bool) -> Tensor:
-    order = torch.argsort(magnitudes.reshape(-1), descending=descending)
-    return order if len(order) > _INT32 else order.int()
-
-
-def _row_ranks(magnitudes: Tensor) -> Tensor:
+def _rank(tensors: SourceTensors, expert: int, ranking: Ranking) -> Tensor:
+    magnitudes = (tensors.experts[expert].float() - tensors.base.float()).abs_()
+    if ranking is not Ranking.ROWS:
+        order = torch.argsort(magnitudes.reshape(-1), descending=ranking is Ranking.DESCENDING)
+        return order.view(magnitudes.shape)
+    if not magnitudes.shape:
+        return torch.zeros((), dtype=torch.int32, device=magnitudes.device)
     order = torch.argsort(magnitudes, dim=-1)
-    dtype = torch.int32 if magnitudes.shape[-1] > _INT16 else torch.int16
-    places = torch.arange(magnitudes.shape[-1], dtype=dtype, device=magnitudes.device).expand_as(order)
-    return torch.empty(magnitudes.shape, dtype=dtype, device=magnitudes.device).scatter_(-1, order, places)
+    places = torch.arange(magnitudes.shape[-1], dtype=torch.int32, device=magnitudes.device).expand_as(order)
+    return torch.empty(magnitudes.shape, dtype=torch.int32, device=magnitudes.device).scatter_(-1, order, places)

@@ -42,7 +42,8 @@ class SparseArithmetic(MergeMethod):
         """See `MergeMethod.merge`."""
         vectors = [self.mask(tensors, expert, parameters) for expert in range(len(tensors.experts))]
         if parameters.shared["rescale"]:
-            vectors = [_rescaled(tensors, expert, vector) for expert, vector in enumerate(vectors)]
+            method = self.signature.name
+            vectors = [_rescaled(tensors, expert, vector, method) for expert, vector in enumerate(vectors)]
         merge = MaskedMerge(
             tuple(vectors),
             elect_sign=self.elect_sign,
@@ -52,8 +53,15 @@ class SparseArithmetic(MergeMethod):
         merge_masked(tensors.base, tensors.experts, merge, out)
 
 
-def _rescaled(tensors: SourceTensors, expert: int, vector: MaskedTaskVector) -> MaskedTaskVector:
+def _rescaled(tensors: SourceTensors, expert: int, vector: MaskedTaskVector, method: str) -> MaskedTaskVector:
     if vector.is_whole:
         return vector
-    whole, left = masked_norms(tensors.base, tensors.experts[expert], vector)
+    # Rankings are the method's and the expert's own: with them, these numbers say which elements stay.
+    band, drop = vector.band, vector.drop
+    mask = (band.first, band.last, drop.key, drop.density, drop.epsilon)
+    whole, left = tensors.kept_last(
+        ("norms", method, expert, band.is_open),
+        mask,
+        lambda: masked_norms(tensors.base, tensors.experts[expert], vector),
+    )
     return vector if whole < _NOTHING or left < _NOTHING else replace(vector, rescaling=whole / left)

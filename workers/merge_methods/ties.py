@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from search_spaces import METHOD_SIGNATURES
+from search_spaces.method_signature import Ranking
 from workers.merge_kernels import MaskedTaskVector, RankBand
 from workers.merge_methods._base import GroupParameters, SourceTensors
-from workers.merge_methods.magnitude_ranking import descending_order
+from workers.merge_methods.magnitude_ranking import ranking_of
 from workers.merge_methods.sparse_arithmetic import SparseArithmetic
 
 
@@ -27,4 +28,4 @@ class Ties(SparseArithmetic):
         if density >= 1:
             return MaskedTaskVector(weight)
         n_kept = max(1, int(density * tensors.base.numel()))
-        return MaskedTaskVector(weight, band=RankBand(descending_order(tensors, expert), 0, n_kept))
+        return MaskedTaskVector(weight, band=RankBand(ranking_of(tensors, expert, Ranking.DESCENDING), 0, n_kept))

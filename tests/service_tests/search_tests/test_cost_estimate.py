@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from service.search import PreparedSearch
 from service.search.cost_estimate import CostEstimate, estimate_cost
+from workers.merge_memory import MergeMemory, RankingPlace, SourcePlace
 
 Prepare = Callable[..., PreparedSearch]
 
@@ -37,6 +39,23 @@ def test_all_checkpoints_are_mapped(prepare: Prepare) -> None:
     assert estimate_cost(prepared, measure=False).mapped_bytes == pytest.approx(on_disk, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("workers", "sources", "rankings"),
+    [
+        ({}, "mapped", "memory"),
+        ({"cache_gib": 0}, "mapped", "files"),
+        ({"gpus_per_worker": 1}, "resident", "memory"),
+        ({"gpus_per_worker": 1, "cache_gib": 0}, "streamed", "files"),
+    ],
+)
+def test_what_a_worker_keeps_is_planned(prepare: Prepare, workers: dict[str, Any], sources: str, rankings: str) -> None:
+    prepared = prepare(space={"method": "ties"}, workers=workers)
+    memory = estimate_cost(prepared, measure=False).memory
+    n_experts = len(prepared.headers) - 1
+    assert (memory.sources, memory.rankings) == (sources, rankings)
+    assert memory.ranking_bytes == 4 * n_experts * estimate_cost(prepare(), measure=False).candidate_bytes // 4
+
+
 def test_a_candidate_is_made_and_scored_for_real(prepare: Prepare) -> None:
     cost = estimate_cost(prepare(), measure=True)
     assert cost.start_s is not None
@@ -48,5 +67,6 @@ def test_a_candidate_is_made_and_scored_for_real(prepare: Prepare) -> None:
 
 
 def test_workers_share_the_search() -> None:
-    cost = CostEstimate(1, 1, 1, 1, start_s=9.0, make_s=0.5, score_s=1.5)
+    memory = MergeMemory(0, 0, SourcePlace.MAPPED, RankingPlace.NONE, 0)
+    cost = CostEstimate(1, 1, 1, 1, memory, start_s=9.0, make_s=0.5, score_s=1.5)
     assert (cost.evaluation_s, cost.search_s(300, 1), cost.search_s(300, 4)) == (2.0, 600.0, 150.0)

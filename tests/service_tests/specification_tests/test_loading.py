@@ -89,6 +89,7 @@ def test_defaults() -> None:
         "dtype": "auto",
         "max_batch_tokens": 4096,
         "tensor_parallel": 1,
+        "cache_gib": 4,
     }
     assert specification.report == {}
 

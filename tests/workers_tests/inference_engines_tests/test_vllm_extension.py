@@ -39,7 +39,7 @@ class KeepingWorker(MergeExtension):
 @pytest.fixture
 def extended(models: dict[str, str]) -> KeepingWorker:
     worker = KeepingWorker()
-    worker.open_checkpoints(models, "float32", "")
+    worker.open_checkpoints(models, "float32", "", 4.0)
     return worker
 
 
@@ -75,7 +75,7 @@ def test_no_two_tensors_share_memory(extended: KeepingWorker, make_recipe: MakeR
 
 def test_embeddings_that_are_the_head_come_as_both(models: dict[str, str], make_recipe: MakeRecipe) -> None:
     worker = KeepingWorker()
-    worker.open_checkpoints(models, "float32", EMBEDDINGS)
+    worker.open_checkpoints(models, "float32", EMBEDDINGS, 4.0)
     worker.apply_merge(make_recipe("linear", weight=0.4).to_dict())
     assert torch.equal(worker.weights[HEAD], worker.weights[EMBEDDINGS])
 
