@@ -4,12 +4,14 @@ Every search has the same sets, budget, sampler and seed; slerp interpolates bet
 the others merge both into the base. Hypervolume counts from the worst value that a model alone has in each objective.
 Selected is the merge of the front that is best by the worse of its two objectives, each scaled so that the models
 alone have 0 at worst and 1 at best. Refusals and exact answers are of held-out examples, which no search saw. Of merges
-that score alike, as those of Model Stock's few choices often do, the first is listed.
+that score alike, as those of Model Stock's few choices often do, the first is listed. The real family, which is slower, is
+searched on 32 examples of each set and judged on 20.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,8 @@ TRIO_SETS = Path(__file__).parents[1] / "scripts" / "real_trio"
 METHODS = ("slerp", "ties", "dare_ties", "della", "model_stock")
 # Where weights say what a model alone is: the origin of all hypervolumes is measured with it.
 ORIGIN_METHOD = "task_arithmetic"
+# Of each set: searched on, and held out.
+REAL_EXAMPLES = (32, 20)
 VERDICTS = {"refusal": ("safety.jsonl", "refusal"), "accuracy": ("domain.jsonl", "exact_match")}
 
 
@@ -100,6 +104,19 @@ class Front:
         return list(reversed(first.values()))
 
 
+def some_of(sets: Path, folder: Path, n_searched: int, n_held_out: int) -> Path:
+    """A folder with as many examples of each set, spread evenly over it: a large model answers slowly."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("safety.jsonl", "domain.jsonl"):
+        lines = (sets / name).read_text(encoding="utf-8").splitlines()
+        kept = []
+        for split, wanted in (("search", n_searched), ("holdout", n_held_out)):
+            rows = [line for line in lines if json.loads(line)["split"] == split]
+            kept += [rows[i * len(rows) // wanted] for i in range(min(wanted, len(rows)))]
+        (folder / name).write_text("\n".join(kept) + "\n", encoding="utf-8")
+    return folder
+
+
 def run_search(family: Family, method: str, folder: Path) -> Front:
     """Search, or continue the search."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,14 +177,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The front of each merge method, on the same sets and budget.")
     parser.add_argument("--real", type=Path, help="folder of the real trio, such as build/real-trio")
     parser.add_argument("--work", type=Path, default=Path("build/method-fronts"), help="where specifications go")
-    parser.add_argument("--evaluations", type=int, nargs=2, default=(120, 14), metavar=("TINY", "REAL"))
+    parser.add_argument("--evaluations", type=int, nargs=2, default=(120, 12), metavar=("TINY", "REAL"))
     parser.add_argument("--to", type=Path, help="a Markdown file for the tables")
     options = parser.parse_args()
     n_tiny, n_real = options.evaluations
     families = [Family("tiny", FAMILY, FAMILY, "module", n_tiny, {"pool": "in_process", "cpus_per_worker": 2})]
     if options.real:
         workers = {"pool": "in_process", "cpus_per_worker": 2}
-        families.append(Family("real", options.real.resolve(), TRIO_SETS, "model", n_real, workers))
+        sets = some_of(TRIO_SETS, (options.work / "real-sets").resolve(), *REAL_EXAMPLES)
+        families.append(Family("real", options.real.resolve(), sets, "model", n_real, workers))
     lines: list[str] = []
     for family in families:
         ends = ends_of(run_search(family, ORIGIN_METHOD, options.work))
