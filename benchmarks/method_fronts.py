@@ -3,9 +3,9 @@
 Every search has the same sets, budget, sampler and seed; slerp interpolates between the aligned model and the expert,
 the others merge both into the base. Hypervolume counts from the worst value that a model alone has in each objective.
 Selected is the merge of the front that is best by the worse of its two objectives, each scaled so that the models
-alone have 0 at worst and 1 at best. Refusals and exact answers are of held-out examples, which no search saw. Of merges
-that score alike, as those of Model Stock's few choices often do, the first is listed. The real family, which is slower, is
-searched on 32 examples of each set and judged on 20.
+alone have 0 at worst and 1 at best. Refusals and exact answers are of held-out examples, which no search saw. Of
+merges that score alike, as those of Model Stock's few choices often do, the first is listed. The real family, which
+is slower, is searched on 32 examples of each set and judged on 20.
 """
 
 from __future__ import annotations
