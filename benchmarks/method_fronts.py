@@ -177,7 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The front of each merge method, on the same sets and budget.")
     parser.add_argument("--real", type=Path, help="folder of the real trio, such as build/real-trio")
     parser.add_argument("--work", type=Path, default=Path("build/method-fronts"), help="where specifications go")
-    parser.add_argument("--evaluations", type=int, nargs=2, default=(120, 12), metavar=("TINY", "REAL"))
+    parser.add_argument("--evaluations", type=int, nargs=2, default=(120, 8), metavar=("TINY", "REAL"))
     parser.add_argument("--to", type=Path, help="a Markdown file for the tables")
     options = parser.parse_args()
     n_tiny, n_real = options.evaluations
