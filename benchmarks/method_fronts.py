@@ -3,9 +3,9 @@
 Every search has the same sets, budget, sampler and seed; slerp interpolates between the aligned model and the expert,
 the others merge both into the base. Hypervolume counts from the worst value that a model alone has in each objective.
 Selected is the merge of the front that is best by the worse of its two objectives, each scaled so that the models
-alone have 0 at worst and 1 at best. Refusals and exact answers are of held-out examples, which no search saw. Of
-merges that score alike, as those of Model Stock's few choices often do, the first is listed. The real family, which
-is slower, is searched on 32 examples of each set and judged on 20.
+alone have 0 at worst and 1 at best; the share of requests that it refuses and of questions that it answers exactly
+are of held-out examples, which no search saw. Of merges that score alike, as those of Model Stock's few choices often
+do, the first is listed. The real family, which is slower, is searched on 32 examples of each set.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,22 @@ from numpy.typing import NDArray
 
 from service.pareto import hypervolume
 from service.search import PreparedSearch, prepare_search
-from service.search.preparation import HOLDOUT
+from service.search.preparation import open_pool
 from service.search.selection import front_of
 from service.search.session import open_session
 from service.specification import load_specification
 from service.studies import FinishedTrial
-from workers.evaluation import Score
+from workers.candidate_worker import Measure
+from workers.evaluation import Assignment, Score
+from workers.example_set import of_split, read_examples
 
 FAMILY = Path(__file__).parents[1] / "service" / "demo" / "tiny_family"
 TRIO_SETS = Path(__file__).parents[1] / "scripts" / "real_trio"
 METHODS = ("slerp", "ties", "dare_ties", "della", "model_stock")
 # Where weights say what a model alone is: the origin of all hypervolumes is measured with it.
 ORIGIN_METHOD = "task_arithmetic"
-# Of each set: searched on, and held out.
-REAL_EXAMPLES = (32, 20)
+# Of each set.
+REAL_EXAMPLES = 32
 VERDICTS = {"refusal": ("safety.jsonl", "refusal"), "accuracy": ("domain.jsonl", "exact_match")}
 
 
@@ -47,7 +49,8 @@ class Family:
     Args:
         name: part of the studies' names.
         models: folder with `base`, `aligned`, `expert`.
-        sets: folder with `safety.jsonl` and `domain.jsonl`.
+        sets: folder with the `safety.jsonl` and `domain.jsonl` that are searched on.
+        verdict: folder with those that judge, by their holdout.
         granularity: of methods that weigh models.
         evaluations: of each search.
         workers: section of the specification.
@@ -56,6 +59,7 @@ class Family:
     name: str
     models: Path
     sets: Path
+    verdict: Path
     granularity: str
     evaluations: int
     workers: Mapping[str, Any]
@@ -75,9 +79,6 @@ class Family:
                 "alignment": {"set": str(self.sets / "safety.jsonl"), "scorer": "refusal_margin"},
                 "expertise": {"set": str(self.sets / "domain.jsonl"), "scorer": "answer_likelihood"},
             },
-            "report": {
-                name: {"set": str(self.sets / file), "scorer": scorer} for name, (file, scorer) in VERDICTS.items()
-            },
             "search": {"evaluations": self.evaluations, "seed": 0, "sampler": "tpe"},
             "workers": dict(self.workers),
         }
@@ -90,12 +91,10 @@ class Front:
     Args:
         prepared: the search.
         trials: all of them.
-        scores: trial number → measure → score on held-out examples.
     """
 
     prepared: PreparedSearch
     trials: Sequence[FinishedTrial]
-    scores: Mapping[int, Mapping[str, Score]]
 
     @property
     def points(self) -> list[FinishedTrial]:
@@ -104,15 +103,13 @@ class Front:
         return list(reversed(first.values()))
 
 
-def some_of(sets: Path, folder: Path, n_searched: int, n_held_out: int) -> Path:
-    """A folder with as many examples of each set, spread evenly over it: a large model answers slowly."""
+def some_of(sets: Path, folder: Path, n_examples: int) -> Path:
+    """A folder with so many examples of each set to search on, spread evenly over it: a large model answers slowly."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("safety.jsonl", "domain.jsonl"):
         lines = (sets / name).read_text(encoding="utf-8").splitlines()
-        kept = []
-        for split, wanted in (("search", n_searched), ("holdout", n_held_out)):
-            rows = [line for line in lines if json.loads(line)["split"] == split]
-            kept += [rows[i * len(rows) // wanted] for i in range(min(wanted, len(rows)))]
+        rows = [line for line in lines if json.loads(line)["split"] == "search"]
+        kept = [rows[i * len(rows) // n_examples] for i in range(min(n_examples, len(rows)))]
         (folder / name).write_text("\n".join(kept) + "\n", encoding="utf-8")
     return folder
 
@@ -124,7 +121,18 @@ def run_search(family: Family, method: str, folder: Path) -> Front:
     path.write_text(yaml.safe_dump(family.specification(method), sort_keys=False))
     prepared = prepare_search(load_specification(path))
     with open_session(prepared) as session:
-        return Front(prepared, session.run(lambda _: None), session.study.scores())
+        return Front(prepared, session.run(lambda _: None))
+
+
+def judge(family: Family, front: Front, chosen: FinishedTrial) -> Mapping[str, Score]:
+    """Score a merge on examples that no search saw."""
+    measures = {
+        name: Measure(scorer, tuple(of_split(read_examples(family.verdict / file), "holdout")))
+        for name, (file, scorer) in VERDICTS.items()
+    }
+    setup = replace(front.prepared.worker_setup(), measures=measures)
+    with open_pool(setup, front.prepared.specification.workers) as pool:
+        return pool.evaluate(Assignment(front.prepared.recipe(chosen.params), tuple(measures))).scores
 
 
 def ends_of(front: Front) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -148,24 +156,20 @@ def told(
         volume = hypervolume(np.array([t.values for t in points]), worst)
         chosen = max(points, key=lambda t: float(((np.array(t.values) - worst) / (best - worst)).min()))
         values = ", ".join(f"{value:.3f}" for value in chosen.values)
+        verdicts = [_with_error(s.value, s.standard_error) for s in judge(family, front, chosen).values()]
         yield (
             f"| `{method}` | {front.prepared.space.n_dims} | {len(front.trials)} | {len(points)} | {volume:.4f} | "
-            f"{chosen.number}: {values} | {' | '.join(_verdicts(front, chosen))} |"
+            f"{chosen.number}: {values} | {' | '.join(verdicts)} |"
         )
     for method, front in fronts.items():
         yield f"\n`{method}`, its front:\n"
-        yield "| trial | alignment | expertise | refuses | answers right |"
-        yield "| --- | --- | --- | --- | --- |"
+        yield "| trial | alignment | expertise |"
+        yield "| --- | --- | --- |"
         for trial in front.points:
             cells = [_with_error(v, e) for v, e in zip(trial.values, trial.standard_errors, strict=True)]
             name = f"{trial.number} ({trial.landmark})" if trial.landmark else str(trial.number)
-            yield f"| {name} | {' | '.join([*cells, *_verdicts(front, trial)])} |"
+            yield f"| {name} | {' | '.join(cells)} |"
     yield ""
-
-
-def _verdicts(front: Front, trial: FinishedTrial) -> list[str]:
-    scores = front.scores[trial.number]
-    return [f"{scores[f'{name}{HOLDOUT}'].value:.3f}" for name in VERDICTS]
 
 
 def _with_error(value: float, error: float | None) -> str:
@@ -181,11 +185,11 @@ def main() -> None:
     parser.add_argument("--to", type=Path, help="a Markdown file for the tables")
     options = parser.parse_args()
     n_tiny, n_real = options.evaluations
-    families = [Family("tiny", FAMILY, FAMILY, "module", n_tiny, {"pool": "in_process", "cpus_per_worker": 2})]
+    families = [Family("tiny", FAMILY, FAMILY, FAMILY, "module", n_tiny, {"pool": "in_process", "cpus_per_worker": 2})]
     if options.real:
         workers = {"pool": "in_process", "cpus_per_worker": 2}
-        sets = some_of(TRIO_SETS, (options.work / "real-sets").resolve(), *REAL_EXAMPLES)
-        families.append(Family("real", options.real.resolve(), sets, "model", n_real, workers))
+        sets = some_of(TRIO_SETS, (options.work / "real-sets").resolve(), REAL_EXAMPLES)
+        families.append(Family("real", options.real.resolve(), sets, TRIO_SETS, "model", n_real, workers))
     lines: list[str] = []
     for family in families:
         ends = ends_of(run_search(family, ORIGIN_METHOD, options.work))
