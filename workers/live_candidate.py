@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,8 @@ from search_spaces.merge_recipe import BASE
 from workers.checkpoint_places import checkpoint_places, write_whole
 from workers.checkpoints import OpenedCheckpoint
 from workers.merge_memory import DEFAULT_CACHE_GIB, MergeDevice
-from workers.merge_methods import MERGE_METHODS, GroupParameters
+from workers.merge_methods import MERGE_METHODS, GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.one_thread import one_thread
 from workers.merge_sources import MergeSources
 
 
@@ -57,11 +59,21 @@ class LiveCandidate:
         if recipe.method != self._held_method or self._versions() != self._held_versions:
             self.forget()
         method, self._held_method = MERGE_METHODS[recipe.method], recipe.method
-        for tensors, parameters in self.sources.of(recipe, self._held):
-            # A merge that fails may have written a part.
-            self._held.pop(tensors.name, None)
-            write_whole(self._targets[tensors.name], partial(method.merge, tensors, parameters))
-            self._held[tensors.name] = parameters
+        pairs = self.sources.of(recipe, self._held)
+        if method.shares_tensors or not self.sources.device.maps_files:
+            for pair in pairs:
+                self._write(method, pair)
+            return
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads, one_thread():
+            for _ in threads.map(partial(self._write, method), pairs):
+                pass
+
+    def _write(self, method: MergeMethod, pair: tuple[SourceTensors, GroupParameters]) -> None:
+        tensors, parameters = pair
+        # A merge that fails may have written a part.
+        self._held.pop(tensors.name, None)
+        write_whole(self._targets[tensors.name], partial(method.merge, tensors, parameters))
+        self._held[tensors.name] = parameters
 
     def forget(self) -> None:
         """Write every tensor at the next `make`: the model is not what this left."""

@@ -37,7 +37,7 @@ class MergeSources:
     ) -> None:
         self.checkpoints = dict(checkpoints)
         self.dtype = dtype
-        self._device = device or MergeDevice()
+        self.device = device or MergeDevice()
         # The fused loops do not look at lengths: tensors of another shape would be read past their end.
         base, *experts = ((name, checkpoint.header) for name, checkpoint in checkpoints.items())
         check_compatible(base[1], dict(experts))
@@ -52,17 +52,17 @@ class MergeSources:
     def memory(self, method: str) -> MergeMemory:
         """Where all of it lies while a method's recipes are merged."""
         headers = {name: checkpoint.header for name, checkpoint in self.checkpoints.items()}
-        return MergeMemory.of(headers, self._tensors, METHOD_SIGNATURES[method], self._device)
+        return MergeMemory.of(headers, self._tensors, METHOD_SIGNATURES[method], self.device)
 
     def _place(self) -> None:
         # Of any method: where the sources lie does not depend on it.
         place = self.memory("linear").sources
         if place is SourcePlace.RESIDENT:
             for name, tensors in self._tensors.items():
-                experts = tuple(expert.to(self._device.name) for expert in tensors.experts)
-                self._tensors[name] = tensors.copied(tensors.base.to(self._device.name), experts)
+                experts = tuple(expert.to(self.device.name) for expert in tensors.experts)
+                self._tensors[name] = tensors.copied(tensors.base.to(self.device.name), experts)
         elif place is SourcePlace.STREAMED:
-            self._streamed = StreamedSources(self._device.name, buffer_bytes(self._tensors.values()))
+            self._streamed = StreamedSources(self.device.name, buffer_bytes(self._tensors.values()))
 
     def check(self, recipe: MergeRecipe) -> None:
         """Refuse a recipe that is not of these models.

@@ -128,9 +128,16 @@ class GroupParameters:
 
 
 class MergeMethod(ABC):
-    """A merge method; stateless, so that one instance serves everywhere."""
+    """A merge method; stateless, so that one instance serves everywhere.
+
+    Attributes:
+        signature: what it takes.
+        shares_tensors: on CPUs it shares a tensor among threads; the others keep to one thread, and are fastest with
+            several tensors at a time.
+    """
 
     signature: ClassVar[MethodSignature]
+    shares_tensors: ClassVar[bool] = False
 
     @abstractmethod
     def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:

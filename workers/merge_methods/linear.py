@@ -21,6 +21,7 @@ class Linear(MergeMethod):
     """
 
     signature = METHOD_SIGNATURES["linear"]
+    shares_tensors = True
 
     def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:
         """See `MergeMethod.merge`."""

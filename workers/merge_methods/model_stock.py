@@ -9,6 +9,7 @@ from torch import Tensor
 
 from search_spaces import METHOD_SIGNATURES
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.flat_blocks import flat_blocks
 from workers.merge_methods.one_thread import one_thread
 
 # Products of lengths, and denominators, below it say nothing of an angle; as in mergekit.
@@ -30,12 +31,19 @@ class ModelStock(MergeMethod):
         """See `MergeMethod.merge`."""
         by_row = bool(parameters.shared["filter_wise"])
         share = tensors.kept(("model stock", by_row), lambda: _share(tensors, by_row))
-        base, experts = _rows(tensors.base, by_row), [_rows(expert, by_row) for expert in tensors.experts]
-        total = experts[0].clone()
-        for expert in experts[1:]:
-            total += expert
-        merged = share * (total / len(experts)) + (1 - share) * base
-        out.copy_(merged.reshape(out.shape))
+        if by_row:
+            merged = _between(share, _rows(tensors.base, by_row), [_rows(expert, by_row) for expert in tensors.experts])
+            out.copy_(merged.reshape(out.shape))
+            return
+        for block, (base, *experts) in flat_blocks((tensors.base, *tensors.experts), out):
+            block.copy_(_between(share.to(out.device), base, experts))
+
+
+def _between(share: Tensor, base: Tensor, experts: list[Tensor]) -> Tensor:
+    total = experts[0].clone()
+    for expert in experts[1:]:
+        total += expert
+    return share * (total / len(experts)) + (1 - share) * base
 
 
 @one_thread()

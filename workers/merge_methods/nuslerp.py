@@ -9,6 +9,7 @@ from torch import Tensor
 
 from search_spaces import METHOD_SIGNATURES
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.flat_blocks import flat_blocks
 from workers.merge_methods.one_thread import one_thread
 
 # As in mergekit: weights that cancel out mean half way; shorter vectors are not normalised; below this sine two
@@ -50,10 +51,22 @@ class NuSlerp(MergeMethod):
         shared = parameters.shared
         flatten, by_column = bool(shared["nuslerp_flatten"]), bool(shared["nuslerp_row_wise"])
         layout = _Layout(flatten, by_column, parameters.task_vectors)
+        cosine = tensors.kept(("cosine of vectors", layout), lambda: _cosine(*_vectors(tensors, layout)))
+        if layout.flatten:
+            _merge_whole(tensors, _share(parameters), cosine.to(out.device), out, task_vectors=layout.task_vectors)
+            return
         first, second = _vectors(tensors, layout)
-        cosine = tensors.kept(("cosine of vectors", layout), lambda: _cosine(first, second))
         merged = layout.tensor(_slerp(_share(parameters), first, second, cosine), tensors.base.shape)
         out.copy_(tensors.base.float() + merged if layout.task_vectors else merged)
+
+
+def _merge_whole(tensors: SourceTensors, t: float, cosine: Tensor, out: Tensor, *, task_vectors: bool) -> None:
+    """The same for a tensor that is one vector, in blocks."""
+    for block, (base, first, second) in flat_blocks((tensors.base, *tensors.experts), out):
+        if task_vectors:
+            block.copy_(base + _slerp(t, first - base, second - base, cosine))
+        else:
+            block.copy_(_slerp(t, first, second, cosine))
 
 
 def _share(parameters: GroupParameters) -> float:
@@ -77,6 +90,8 @@ def _cosine(first: Tensor, second: Tensor) -> Tensor:
 
 def _slerp(t: float, first: Tensor, second: Tensor, cosine: Tensor) -> Tensor:
     parallel = (1 - cosine.square()) <= _PARALLEL**2
+    if cosine.numel() == 1 and parallel:
+        return (1 - t) * first + t * second
     omega = torch.acos(torch.where(parallel, 0, cosine))
     arc = (torch.sin((1 - t) * omega) * first + torch.sin(t * omega) * second) / torch.sin(omega)
-    return torch.where(parallel, (1 - t) * first + t * second, arc)
+    return arc if cosine.numel() == 1 else torch.where(parallel, (1 - t) * first + t * second, arc)

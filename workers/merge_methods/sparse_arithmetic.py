@@ -26,6 +26,7 @@ class SparseArithmetic(MergeMethod):
     takes them as given.
     """
 
+    shares_tensors = True
     elect_sign: ClassVar[bool]
 
     @abstractmethod
