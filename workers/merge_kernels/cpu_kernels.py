@@ -121,33 +121,37 @@ def _mix_bits(x: Any) -> Any:
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def average(sources: Any, like: Any, weighing: Any, out: Any, blocks: Any) -> None:
-    """out = Σ weights[i] · sources[i] / divisor.
+    """out = Σ weights[i] · sources[i] / divisor, of two sources or more.
 
     Args:
         sources: uint64: addresses of flat arrays of `out`'s length.
         like: any array of their dtype.
-        weighing: weights in float32, divisor in float32, and whether it is used.
+        weighing: weights in float32, and the divisor in float32.
         out: flat.
         blocks: the first, and one past the last.
     """
     n = out.shape[0]
-    weights, divisor, divides = weighing
+    weights, divisor = weighing
+    final = len(sources) - 1
     total = np.empty(BLOCK, np.float32)
     for block in range(blocks[0], blocks[1]):
         start = block * BLOCK
         stop = min(n, start + BLOCK)
         size = stop - start
-        total[:] = 0
-        for k in range(len(sources)):
+        # The first source opens the sum and the last one closes it: fewer passes over the block.
+        part, weight = _at(sources[0], n, like)[start:stop], weights[0]
+        for i in range(size):
+            total[i] = weight * _widen(part[i])
+        for k in range(1, final):
             part, weight = _at(sources[k], n, like)[start:stop], weights[k]
             for i in range(size):
                 total[i] = _multiply_add(np.float32(_widen(part[i])), weight, total[i])
-        if divides:
-            for i in range(size):
-                total[i] /= divisor
+        part, weight = _at(sources[final], n, like)[start:stop], weights[final]
         result = out[start:stop]
+        # One loop for both: a division by 1 changes nothing.
         for i in range(size):
-            result[i] = _narrow(total[i], result[i])
+            closed = _multiply_add(np.float32(_widen(part[i])), weight, total[i])
+            result[i] = _narrow(closed / divisor, result[i])
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -185,11 +189,12 @@ def add_deltas(base: Any, experts: Any, weighing: Any, out: Any, blocks: Any) ->
         start = block * BLOCK
         stop = min(n, start + BLOCK)
         size = stop - start
-        total[:] = 0
-        part = base[start:stop]
+        origin = base[start:stop]
+        part, weight = _at(experts[0], n, base)[start:stop], weights[0]
         for i in range(size):
-            reference[i] = _widen(part[i])
-        for k in range(len(experts)):
+            reference[i] = _widen(origin[i])
+            total[i] = (_widen(part[i]) - reference[i]) * weight
+        for k in range(1, len(experts)):
             part, weight = _at(experts[k], n, base)[start:stop], weights[k]
             for i in range(size):
                 total[i] += (_widen(part[i]) - reference[i]) * weight

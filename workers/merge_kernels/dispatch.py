@@ -24,13 +24,14 @@ _ALL_HASHES = 2**32
 
 def average(sources: Sequence[Tensor], weights: Sequence[float], divisor: float | None, out: Tensor) -> None:
     """out = Σ weights[i] · sources[i] / divisor, in float32, rounded once: see `torch_kernels.average`."""
-    if not _fusible(sources, out):
+    # As in `mix`: of one source alone the fused loop would take two.
+    if len(sources) < 2 or not _fusible(sources, out):
         torch_kernels.average(sources, weights, divisor, out)
         return
     from workers.merge_kernels import cpu_kernels
 
     flat, target = _flat(sources), _flat([out])[0]
-    numbers = (np.asarray(weights, np.float32), np.float32(divisor or 0), divisor is not None)
+    numbers = (np.asarray(weights, np.float32), np.float32(1 if divisor is None else divisor))
     _over(cpu_kernels.average, (_addresses(flat), flat[0], numbers, target), len(target))
 
 
