@@ -15,9 +15,9 @@ from search_spaces import MergeRecipe
 from search_spaces.merge_recipe import BASE
 from workers.checkpoint_places import checkpoint_places, write_whole
 from workers.checkpoints import OpenedCheckpoint
+from workers.merge_kernels.one_thread import one_thread
 from workers.merge_memory import DEFAULT_CACHE_GIB, MergeDevice
 from workers.merge_methods import MERGE_METHODS, GroupParameters, MergeMethod, SourceTensors
-from workers.merge_methods.one_thread import one_thread
 from workers.merge_sources import MergeSources
 
 

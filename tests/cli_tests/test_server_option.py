@@ -21,6 +21,10 @@ Write = Callable[..., Path]
 TOKEN = "a-token-that-nobody-may-read"
 HERE_ONLY = [
     ("demo",),
+    ("methods",),
+    ("import", "x.yaml"),
+    ("cocktail", "x.yaml"),
+    ("merge", "x.yaml", "--to", "y"),
     ("synthesize", "x.yaml"),
     ("plan", "x.yaml"),
     ("compare", "any", "0", "1"),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from workers.merge_kernels.masking import DropMask, MaskedMerge, MaskedTaskVector, RankBand
+from workers.merge_kernels.one_thread import one_thread
 
 # 1 Mi elements: 4 MiB of float32 per temporary. On a GPU larger blocks would pay; not run on one.
 BLOCK = 1 << 20
@@ -67,6 +68,7 @@ def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, ou
         block.copy_(reference + _consensus(deltas, weights, merge))
 
 
+@one_thread()
 def masked_norms(base: Tensor, expert: Tensor, vector: MaskedTaskVector) -> tuple[float, float]:
     """The sum of magnitudes of a task vector, and of what its masks leave of it."""
     delta = expert.float().reshape(-1) - base.float().reshape(-1)

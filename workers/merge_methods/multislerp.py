@@ -7,8 +7,8 @@ from torch import Tensor
 
 from search_spaces import METHOD_SIGNATURES
 from search_spaces.errors import CandidateError
+from workers.merge_kernels.one_thread import one_thread
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
-from workers.merge_methods.one_thread import one_thread
 
 _NOTHING = 1e-8
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from search_spaces import METHOD_SIGNATURES
+from workers.merge_kernels.one_thread import one_thread
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
 from workers.merge_methods.flat_blocks import flat_blocks
-from workers.merge_methods.one_thread import one_thread
 
 # As in mergekit: weights that cancel out mean half way; shorter vectors are not normalised; below this sine two
 # vectors are parallel.

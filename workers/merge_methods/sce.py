@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from search_spaces import METHOD_SIGNATURES
+from workers.merge_kernels.one_thread import one_thread
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
-from workers.merge_methods.one_thread import one_thread
 
 # Sums of weights below it are not divided by, as in mergekit.
 _NOTHING = 1e-6

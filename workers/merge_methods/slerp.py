@@ -9,8 +9,8 @@ from torch import Tensor
 
 from search_spaces import METHOD_SIGNATURES
 from workers.merge_kernels import mix
+from workers.merge_kernels.one_thread import one_thread
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
-from workers.merge_methods.one_thread import one_thread
 
 # Above it the angle is too small to divide by its sine: the arc is a straight line (as in mergekit).
 _PARALLEL = 0.9995

@@ -175,7 +175,7 @@ def test_the_number_of_threads_does_not_matter(make_sources: MakeSources, merge:
     for n_threads in (1, 2):
         torch.set_num_threads(n_threads)
         # Large enough to be divided among threads; what depends on the tensors alone is worked out anew.
-        sources = make_sources(shape=(300, 400), n_experts=n_experts)
+        sources = make_sources(shape=(1200, 400), n_experts=n_experts)
         found.append(merge(method, sources, WEIGHTS[:n_experts], density=0.5, rescale=1.0))
         assert torch.get_num_threads() == n_threads
     assert torch.equal(*found)
