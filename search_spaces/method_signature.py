@@ -138,6 +138,15 @@ class MethodSignature:
         first = self.parameters[:1]
         return first[0] if first and first[0].name in ("weight", "t", "scale") else None
 
+    @property
+    def differentiable_parameters(self) -> tuple[str, ...]:
+        """The names of parameters in which the merged weights are differentiable: the leading one, and what scales all.
+
+        Densities and the like choose elements, and have no gradient.
+        """
+        scaling = [parameter.name for parameter in self.shared_parameters if parameter.name == "lambda"]
+        return (self.leading.name, *scaling) if self.differentiable and self.leading else ()
+
     def parameter(self, name: str) -> MethodParameter:
         """The parameter of that name.
 

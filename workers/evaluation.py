@@ -9,6 +9,7 @@ from enum import StrEnum
 from statistics import stdev
 
 from search_spaces import MergeRecipe
+from search_spaces.merge_recipe import Coefficients
 
 
 class FailureReason(StrEnum):
@@ -59,6 +60,21 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True)
+class GradientRequest:
+    """Which measures' derivatives with respect to the coefficients are asked for.
+
+    Args:
+        measures: differentiable ones, of those that are scored.
+        share: of each set, over how much of it the backward pass runs: `int(share * n)` examples, at least 1.
+        seed: of the choice of these examples.
+    """
+
+    measures: tuple[str, ...]
+    share: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """What a worker is asked to do with one candidate.
 
@@ -67,12 +83,14 @@ class Assignment:
         measures: the names of the measures to score.
         prompts: to be answered greedily.
         rivals: whom the candidate races against (see `workers.racing`); without any it is scored whole, at once.
+        gradient: what is asked for beside scores, if anything.
     """
 
     recipe: MergeRecipe
     measures: tuple[str, ...]
     prompts: tuple[str, ...] = ()
     rivals: tuple[Rival, ...] = ()
+    gradient: GradientRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +106,8 @@ class Evaluation:
         message: of the failure, for a person.
         share: of the sets' examples, how many were scored; below 1 where a race was stopped, and its scores are
             estimates.
+        gradients: measure → owner → group → parameter → derivative of the score, of the parameters that have one.
+        gradient_failure: why there are none although they were asked for; the scores hold.
     """
 
     scores: Mapping[str, Score] = field(default_factory=dict)
@@ -97,6 +117,8 @@ class Evaluation:
     failure: FailureReason | None = None
     message: str = ""
     share: float = 1.0
+    gradients: Mapping[str, Coefficients] = field(default_factory=dict)
+    gradient_failure: str = ""
 
     @property
     def succeeded(self) -> bool:

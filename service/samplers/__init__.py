@@ -9,12 +9,21 @@ from service.samplers._base import Sampler, SearchShape, TrialSeededSampler
 from service.samplers.auto import choose_sampler
 from service.samplers.cma_es import CmaEs
 from service.samplers.gaussian_process import GaussianProcess
+from service.samplers.gradient import GradientSearch
 from service.samplers.nsga2 import Nsga2
 from service.samplers.nsga3 import Nsga3
 from service.samplers.random_search import RandomSearch
 from service.samplers.tpe import Tpe
 
-_SAMPLERS: tuple[Sampler, ...] = (RandomSearch(), Nsga2(), Nsga3(), Tpe(), GaussianProcess(), CmaEs())
+_SAMPLERS: tuple[Sampler, ...] = (
+    RandomSearch(),
+    Nsga2(),
+    Nsga3(),
+    Tpe(),
+    GaussianProcess(),
+    CmaEs(),
+    GradientSearch(),
+)
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType({sampler.name: sampler for sampler in _SAMPLERS})
 
@@ -22,6 +31,7 @@ __all__ = [
     "SAMPLERS",
     "CmaEs",
     "GaussianProcess",
+    "GradientSearch",
     "Nsga2",
     "Nsga3",
     "RandomSearch",

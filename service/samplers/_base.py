@@ -16,12 +16,23 @@ from optuna.trial import FrozenTrial, TrialState
 
 @dataclass(frozen=True, slots=True)
 class SearchShape:
-    """What a choice of sampler, or of its settings, rests on."""
+    """What a choice of sampler, or of its settings, rests on.
+
+    Args:
+        n_dims: numbers of a trial.
+        n_objectives: all maximised.
+        evaluations: the budget.
+        n_workers: that evaluate at once.
+        n_differentiable: objectives whose gradients with respect to the trial's numbers can be had.
+        gradient_share: of each set, how much a backward pass runs over.
+    """
 
     n_dims: int
     n_objectives: int
     evaluations: int
     n_workers: int = 1
+    n_differentiable: int = 0
+    gradient_share: float = 1.0
 
 
 class Sampler(ABC):

@@ -97,8 +97,10 @@ class SearchLoop:
             del unstored.evaluations[number]
 
     def _assignment(self, trial: AskedTrial) -> Assignment:
-        rivals = self._rivals.against(trial) if self._rivals else ()
-        return Assignment(self._prepared.recipe(trial.params), measures=self._prepared.objectives, rivals=rivals)
+        # A candidate that asks for gradients is not raced: they are of whole sets, and so are its scores.
+        rivals = self._rivals.against(trial) if self._rivals and not trial.gradient else ()
+        recipe, objectives = self._prepared.recipe(trial.params), self._prepared.objectives
+        return Assignment(recipe, measures=objectives, rivals=rivals, gradient=trial.gradient)
 
     def _tell(self, number: int, evaluation: Evaluation) -> None:
         if self._study.tell(number, evaluation):

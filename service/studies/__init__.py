@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.studies.continuation import StudyIdentity, check_continues
 from service.studies.driver import Driver
-from service.studies.finished_trials import FinishedTrial, reference_point, saved_evaluations
+from service.studies.finished_trials import FinishedTrial, reference_point, saved_evaluations, spent_evaluations
 from service.studies.search_study import (
     AskedTrial,
     SearchStudy,
@@ -27,4 +27,5 @@ __all__ = [
     "optuna_storage",
     "reference_point",
     "saved_evaluations",
+    "spent_evaluations",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from service.studies.trial_cost import cost_of
 from workers.evaluation import Evaluation
 
 # How many trials stand in for landmarks where there are none.
@@ -31,6 +32,7 @@ class FinishedTrial:
         failure: the reason, or "".
         share: of the objectives' examples, how many were scored; below 1 where a race was stopped, and its values are
             estimates.
+        cost: in evaluation-equivalents.
     """
 
     number: int
@@ -42,6 +44,7 @@ class FinishedTrial:
     score_s: float
     failure: str
     share: float = 1.0
+    cost: float = 1.0
 
     @property
     def succeeded(self) -> bool:
@@ -62,6 +65,8 @@ class FinishedTrial:
 def attributes_of(evaluation: Evaluation, objectives: Sequence[str]) -> dict[str, Any]:
     """What is stored with a trial beside its values."""
     attributes: dict[str, Any] = {"make_s": round(evaluation.make_s, 6), "score_s": round(evaluation.score_s, 6)}
+    if evaluation.gradient_failure:
+        attributes["gradient_failure"] = evaluation.gradient_failure
     if evaluation.failure is not None:
         return attributes | {"failure": str(evaluation.failure), "failure_message": evaluation.message}
     scores = [evaluation.scores[objective] for objective in objectives]
@@ -77,11 +82,15 @@ def read_finished(trials: Iterable[FrozenTrial]) -> list[FinishedTrial]:
 
 def _read(trial: FrozenTrial) -> FinishedTrial:
     values = tuple(trial.values) if trial.state == TrialState.COMPLETE else ()
-    return finished_trial(trial.number, trial.params, values, trial.user_attrs)
+    return finished_trial(trial.number, trial.params, values, trial.user_attrs, cost_of(trial.system_attrs))
 
 
 def finished_trial(
-    number: int, params: Mapping[str, float], values: tuple[float, ...], attributes: Mapping[str, Any]
+    number: int,
+    params: Mapping[str, float],
+    values: tuple[float, ...],
+    attributes: Mapping[str, Any],
+    cost: float = 1.0,
 ) -> FinishedTrial:
     """A trial from what is stored of it; see `attributes_of`."""
     return FinishedTrial(
@@ -94,7 +103,13 @@ def finished_trial(
         score_s=attributes.get("score_s", 0.0),
         failure=attributes.get("failure", "" if values else "unknown"),
         share=attributes.get("share", 1.0),
+        cost=cost,
     )
+
+
+def spent_evaluations(trials: Iterable[FinishedTrial]) -> float:
+    """What trials cost together, in evaluation-equivalents."""
+    return sum(trial.cost for trial in trials)
 
 
 def saved_evaluations(trials: Iterable[FinishedTrial]) -> float:

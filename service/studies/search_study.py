@@ -21,13 +21,15 @@ from sqlalchemy.pool import NullPool
 from search_spaces.errors import SelectionError, SpecificationError
 from service.studies.continuation import ATTRIBUTE, StudyIdentity, check_same
 from service.studies.driver import Driver
-from service.studies.finished_trials import FinishedTrial, attributes_of, read_finished
+from service.studies.finished_trials import FinishedTrial, attributes_of, read_finished, spent_evaluations
 from service.studies.orphans import requeue_orphans
 from service.studies.score_table import read_scores, read_trial_scores, write_scores
 from service.studies.study_storage import BudgetSpentError, LeaseLostError, StudyStorage
+from service.studies.trial_cost import REQUEST, is_spent
+from service.studies.trial_gradients import GRADIENTS, request_of, stored_gradients
 
 if TYPE_CHECKING:
-    from workers.evaluation import Evaluation, Score
+    from workers.evaluation import Evaluation, GradientRequest, Score
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -39,14 +41,16 @@ class StudyPlan:
     Args:
         distributions: of every parameter.
         sampler: must draw all its knowledge from the study's trials.
-        budget: how many evaluations in all.
+        budget: how many evaluations in all; a trial with gradients costs more than one.
         landmarks: name → parameters; asked first.
+        differentiable: the objectives whose gradients a trial asks for that its sampler marks so.
     """
 
     distributions: Mapping[str, BaseDistribution]
     sampler: BaseSampler
     budget: int
     landmarks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    differentiable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,13 @@ class AskedTrial:
         number: of the trial.
         params: its coefficients.
         landmark: the landmark's name, or "".
+        gradient: what its worker is asked for beside scores, if anything.
     """
 
     number: int
     params: Mapping[str, float]
     landmark: str = ""
+    gradient: GradientRequest | None = None
 
 
 class SearchStudy:
@@ -126,13 +132,18 @@ class SearchStudy:
 
     @property
     def n_finished(self) -> int:
-        """Evaluations that are done, failed candidates included."""
+        """Trials that are done, failed candidates included."""
         return len(self.finished_trials())
 
     @property
+    def spent(self) -> float:
+        """What they cost, in evaluation-equivalents."""
+        return spent_evaluations(self.finished_trials())
+
+    @property
     def is_finished(self) -> bool:
-        """Whether the budget is spent."""
-        return self.n_finished >= self._plan.budget
+        """Whether the budget is spent: by what is done, for what runs may be lost and run again."""
+        return is_spent(self.spent, self._plan.budget)
 
     def finished_trials(self) -> list[FinishedTrial]:
         """All that is known to this driver, by number."""
@@ -146,7 +157,10 @@ class SearchStudy:
         except BudgetSpentError:
             return None
         self._storage.flush(trial._trial_id)
-        return AskedTrial(trial.number, trial.params, trial.user_attrs.get("landmark", ""))
+        # Read after the flush, which decides whether there is room for the cost of gradients.
+        marks = self._storage.get_trial(trial._trial_id).system_attrs
+        gradient = request_of(marks, self._plan.differentiable, trial.number)
+        return AskedTrial(trial.number, trial.params, trial.user_attrs.get("landmark", ""), gradient)
 
     def take_back(self, number: int) -> bool:
         """Run a trial again whose workers have it still, though its driver was taken for gone.
@@ -168,6 +182,10 @@ class SearchStudy:
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         for key, value in attributes_of(evaluation, self.identity.objectives).items():
             self._storage.set_trial_user_attr(trial_id, key, value)
+        # Only what was paid for: one that was taken back when the budget had no room for them is a plain trial.
+        if evaluation.gradients and REQUEST in self._storage.get_trial(trial_id).system_attrs:
+            gradients = stored_gradients(evaluation, self._plan.distributions)
+            self._storage.set_trial_system_attr(trial_id, GRADIENTS, gradients)
         # Estimates have no examples, and those of a part would be taken for the set's.
         self._storage.set_trial_scores(trial_id, evaluation.scores if evaluation.is_whole else {})
         try:

@@ -23,6 +23,7 @@ from sqlalchemy import Connection, text
 
 from service.studies.driver import LEASE_S
 from service.studies.score_table import write_scores
+from service.studies.trial_cost import COST, REQUEST, cost_of, fits
 from workers.evaluation import Score
 
 _distribution_json = lru_cache(maxsize=None)(distribution_to_json)
@@ -32,13 +33,25 @@ _TALLY = text(
     "SELECT count(*), count(*) FILTER (WHERE state = 'WAITING'), count(*) FILTER (WHERE state = 'RUNNING')"
     " FROM trials WHERE study_id = :study"
 )
+# What waits may have a cost from when it ran, which is not to be counted.
+_SPENT = text(
+    "SELECT count(*) AS n_trials, coalesce(sum(coalesce(CAST(value_json AS float8), 1))"
+    " FILTER (WHERE state <> 'WAITING' AND t.trial_id <> :besides), 0) AS spent"
+    " FROM trials t LEFT JOIN trial_system_attributes a ON a.trial_id = t.trial_id AND key = :cost"
+    " WHERE study_id = :study"
+)
+_DROP_COST = "DELETE FROM trial_system_attributes WHERE trial_id {which} AND key = ANY(:keys)"
+_FALL_BACK = text(_DROP_COST.format(which="= :trial"))
 _CREATE = text(
     "INSERT INTO trials (number, study_id, state, datetime_start)"
     " VALUES (:number, :study, 'RUNNING', now() AT TIME ZONE 'UTC') RETURNING trial_id"
 )
+# As a plain one: what it cost before is gone.
 _CLAIM = text(
-    "UPDATE trials SET state = 'RUNNING', datetime_start = now() AT TIME ZONE 'UTC'"
-    " WHERE trial_id = :trial AND state = 'WAITING'"
+    "WITH claimed AS (UPDATE trials SET state = 'RUNNING', datetime_start = now() AT TIME ZONE 'UTC'"
+    " WHERE trial_id = :trial AND state = 'WAITING' RETURNING trial_id),"
+    f" plain AS ({_DROP_COST.format(which='IN (SELECT trial_id FROM claimed)')})"
+    " SELECT count(*) FROM claimed"
 )
 _LEASE = text(
     "INSERT INTO paretomerge_leases (trial_id, driver, expires_at)"
@@ -66,7 +79,7 @@ _UPSERT_ATTRIBUTES = {
 
 
 class BudgetSpentError(Exception):
-    """No further trial may start: as many as the budget allows are finished or running, by all drivers together."""
+    """No further trial may start: those that are finished or running, by all drivers together, cost the budget."""
 
 
 class LeaseLostError(Exception):
@@ -89,10 +102,10 @@ class StudyStorage(_CachedStorage):
     Args:
         backend: Optuna's own storage over the same database.
         driver: the name under which this process holds leases.
-        budget: how many trials of a study may be finished or running at most; None for any number.
+        budget: what the finished and running trials of a study may cost together (see `trial_cost`); None for any sum.
     """
 
-    def __init__(self, backend: RDBStorage, driver: str, budget: int | None = None) -> None:
+    def __init__(self, backend: RDBStorage, driver: str, budget: float | None = None) -> None:
         super().__init__(backend)
         self.driver = driver
         self.budget = budget
@@ -151,12 +164,17 @@ class StudyStorage(_CachedStorage):
         return int(trial_id)
 
     def _check_budget(self, connection: Connection, study_id: int) -> int:
-        """Lock the study against other asks; the number of its trials."""
-        connection.execute(LOCK_STUDY, {"study": study_id})
-        n_trials, n_waiting, _ = connection.execute(_TALLY, {"study": study_id}).one()
-        if self.budget is not None and n_trials - n_waiting >= self.budget:
+        """Lock the study against other asks, and look for room for a plain trial; the number of its trials."""
+        n_trials, spent = self._spent(connection, study_id)
+        if not fits(spent, 1.0, self.budget):
             raise BudgetSpentError
-        return int(n_trials)
+        return n_trials
+
+    def _spent(self, connection: Connection, study_id: int, besides: int = -1) -> tuple[int, float]:
+        """Lock the study; the number of its trials, and what all that do not wait cost, besides one."""
+        connection.execute(LOCK_STUDY, {"study": study_id})
+        row = connection.execute(_SPENT, {"study": study_id, "cost": COST, "besides": besides}).one()
+        return row.n_trials, row.spent
 
     def _lease(self, connection: Connection, trial_id: int) -> None:
         connection.execute(_LEASE, {"trial": trial_id, "driver": self.driver, "lease_s": LEASE_S})
@@ -166,7 +184,7 @@ class StudyStorage(_CachedStorage):
         return trial_id in self._unwritten and self.get_trial(trial_id).state == TrialState.RUNNING
 
     def take_back(self, trial_id: int, distributions: Mapping[str, BaseDistribution]) -> bool:
-        """Run a waiting trial with the parameters that it had before its driver was gone.
+        """Run a waiting trial with the parameters, and at the cost if it fits, that it had before its driver was gone.
 
         Args:
             trial_id: Optuna's.
@@ -177,6 +195,7 @@ class StudyStorage(_CachedStorage):
         """
         trial = self.get_trial(trial_id)
         params: Mapping[str, Any] = trial.system_attrs.get("fixed_params", {})
+        asked_for = {key: trial.system_attrs[key] for key in (COST, REQUEST) if key in trial.system_attrs}
         if trial.state != TrialState.WAITING or params.keys() != distributions.keys():
             return False
         try:
@@ -186,6 +205,8 @@ class StudyStorage(_CachedStorage):
             return False
         for name, distribution in distributions.items():
             self.set_trial_param(trial_id, name, distribution.to_internal_repr(params[name]), distribution)
+        for key, value in asked_for.items():
+            self.set_trial_system_attr(trial_id, key, value)
         self.flush(trial_id)
         return True
 
@@ -194,13 +215,14 @@ class StudyStorage(_CachedStorage):
         study_id, _ = self._trial_id_to_study_id_and_number[trial_id]
         with self._engine.begin() as connection:
             self._check_budget(connection, study_id)
-            claimed = connection.execute(_CLAIM, {"trial": trial_id}).rowcount == 1
+            claimed = bool(connection.execute(_CLAIM, {"trial": trial_id, "keys": [COST, REQUEST]}).scalar_one())
             if claimed:
                 self._lease(connection, trial_id)
         if claimed:
             self.get_trial(trial_id).state = TrialState.RUNNING
             self.get_trial(trial_id).datetime_start = datetime.now()
             self._unwritten[trial_id] = _Unwritten()
+            self._make_plain(trial_id)
         return claimed
 
     def set_trial_param(
@@ -236,10 +258,28 @@ class StudyStorage(_CachedStorage):
         self._unwritten[trial_id].scores = scores
 
     def flush(self, trial_id: int) -> None:
-        """Write what was gathered of a running trial: it is durable from here on."""
+        """Write what was gathered of a running trial: it is durable from here on.
+
+        One that costs more than a plain one, of which there was known to be room, becomes one if its cost does not fit.
+        """
         with self._engine.begin() as connection:
+            if COST in self.get_trial(trial_id).system_attrs:
+                self._pay(connection, trial_id)
             self._write(connection, trial_id)
         self._unwritten[trial_id] = _Unwritten()
+
+    def _pay(self, connection: Connection, trial_id: int) -> None:
+        study_id, _ = self._trial_id_to_study_id_and_number[trial_id]
+        _, spent = self._spent(connection, study_id, besides=trial_id)
+        if not fits(spent, cost_of(self.get_trial(trial_id).system_attrs), self.budget):
+            connection.execute(_FALL_BACK, {"trial": trial_id, "keys": [COST, REQUEST]})
+            self._make_plain(trial_id)
+
+    def _make_plain(self, trial_id: int) -> None:
+        """In memory."""
+        for attributes in (self.get_trial(trial_id).system_attrs, self._unwritten[trial_id].trial_system_attributes):
+            for key in (COST, REQUEST):
+                attributes.pop(key, None)
 
     def _write(self, connection: Connection, trial_id: int) -> None:
         unwritten = self._unwritten[trial_id]

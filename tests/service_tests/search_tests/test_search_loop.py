@@ -128,7 +128,8 @@ def test_resumed_is_uninterrupted(
     sampler: str, breaks_at: int, database: str, prepare: Prepare, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.studies.orphans._SECOND_LOOK_S", 0.05)
-    prepared = prepare(search={"evaluations": 20, "sampler": sampler, "landmarks": True})
+    evaluations = 60 if sampler == "gradient" else 20  # 20 trials either way
+    prepared = prepare(search={"evaluations": evaluations, "sampler": sampler, "landmarks": True})
     broken = PreparedSearch(
         prepared.specification.model_copy(update={"name": f"{prepared.specification.name}-broken"}),
         prepared.headers,

@@ -39,7 +39,7 @@ def box(n_dims: int) -> dict[str, BaseDistribution]:
 
 @pytest.fixture
 def open_study(engine: Engine, study_name: str) -> OpenStudy:
-    """Open the test's study as a driver: `n_dims`, `sampler`, `budget`, `landmarks`, `fixed` as keywords."""
+    """Open the test's study as a driver: `n_dims`, `sampler`, `budget`, `landmarks`, `fixed`, `share` as keywords."""
 
     def open_it(
         driver: Driver,
@@ -49,11 +49,14 @@ def open_study(engine: Engine, study_name: str) -> OpenStudy:
         budget: int = 10,
         landmarks: Mapping[str, Mapping[str, float]] | None = None,
         fixed: Mapping[str, Any] | None = None,
+        share: float = 1.0,
     ) -> SearchStudy:
         distributions = box(n_dims)
         identity = StudyIdentity(study_name, ("alignment", "expertise"), fixed or {}, {"name": study_name})
-        seeded = TrialSeededSampler(SAMPLERS[sampler], 0, SearchShape(n_dims, 2, budget), distributions)
-        return SearchStudy(engine, driver, identity, StudyPlan(distributions, seeded, budget, landmarks or {}))
+        shape = SearchShape(n_dims, 2, budget, gradient_share=share)
+        seeded = TrialSeededSampler(SAMPLERS[sampler], 0, shape, distributions)
+        plan = StudyPlan(distributions, seeded, budget, landmarks or {}, differentiable=("alignment",))
+        return SearchStudy(engine, driver, identity, plan)
 
     return open_it
 

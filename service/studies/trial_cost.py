@@ -1,0 +1,43 @@
+"""What trials cost, in evaluation-equivalents: one forward pass over the search sets is 1, a backward pass 2 more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# Of a trial: what it costs, and what it asks its worker for beside scores.
+COST = "paretomerge:cost"
+REQUEST = "paretomerge:gradient"
+# Costs may be fractions, whose sums are rounded.
+_ROUNDING = 1e-6
+
+
+def gradient_cost(share: float) -> float:
+    """What a trial costs that asks for gradients over so much of each set."""
+    return 1.0 + 2.0 * share
+
+
+def cost_of(system_attributes: Mapping[str, Any]) -> float:
+    """What a trial costs; 1 unless it is marked with another number."""
+    return float(system_attributes.get(COST, 1.0))
+
+
+def fits(spent: float, cost: float, budget: float | None) -> bool:
+    """Whether a trial of that cost may still start; None is a budget without end."""
+    return budget is None or spent + cost <= budget + _ROUNDING
+
+
+def is_spent(spent: float, budget: float) -> bool:
+    """Whether no further trial fits, not even a plain one."""
+    return not fits(spent, 1.0, budget)
+
+
+def progress_text(spent: float, budget: float, n_trials: int) -> str:
+    """How far a search is, such as "60 of 300 evaluations in 20 trials"; trials are told where they are fewer."""
+    text = f"{amount(spent)} of {amount(budget)} evaluations"
+    return text if round(spent, 2) == n_trials else f"{text} in {n_trials} trial{'s'[: n_trials != 1]}"
+
+
+def amount(evaluations: float) -> str:
+    """A number of evaluations for people, with two digits at most after its point."""
+    return f"{round(evaluations, 2):.12g}"
