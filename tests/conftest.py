@@ -139,7 +139,7 @@ def write_specification() -> Callable[..., Path]:
                 "alignment": {"set": str(FAMILY / "safety.jsonl"), "scorer": "refusal_margin"},
                 "expertise": {"set": str(FAMILY / "domain.jsonl"), "scorer": "answer_likelihood"},
             },
-            "search": {"evaluations": 8},
+            "search": {"evaluations": 8, "sampler": "tpe"},
             "workers": {"pool": "in_process"},
         }
         for section, change in changes.items():

@@ -144,8 +144,14 @@ def _of_counts(counts: dict[str, TrialCounts]) -> Iterator[Metric]:
     running = GaugeMetricFamily(
         "paretomerge_evaluations_running", "Evaluations that are under way.", labels=("search",)
     )
+    spent = CounterMetricFamily(
+        "paretomerge_evaluations_spent",
+        "What finished evaluations cost of the budget: more than 1 each where gradients were asked for.",
+        labels=("search",),
+    )
     for name, counted in counts.items():
+        spent.add_metric((name,), counted.spent)
         finished.add_metric((name, "complete"), counted.finished - counted.failed)
         finished.add_metric((name, "failed"), counted.failed)
         running.add_metric((name,), counted.running)
-    yield from (finished, running)
+    yield from (finished, running, spent)

@@ -58,7 +58,10 @@ class SearchSummary(Answer):
     message: str = Field(description="Why it failed, or what it waits for.")
     objectives: tuple[str, ...]
     budget: int
-    n_finished: int = Field(description="Evaluations that are done, failed ones included.")
+    n_finished: int = Field(description="Trials that are done, failed ones included.")
+    spent_evaluations: float = Field(
+        description="What they cost of the budget: 1 each, and more where gradients were asked for."
+    )
     n_failed: int
     n_running: int
     n_workers: int = Field(description="Workers that it holds now.")
@@ -94,6 +97,7 @@ class Trial(Answer):
     make_s: float
     score_s: float
     share: float = Field(description="Of the examples, how many were scored; below 1 where racing stopped it.")
+    cost: float = Field(default=1.0, description="In evaluations; above 1 where gradients were asked for.")
     failure: str | None
     params: dict[str, float] | None = Field(default=None, description="Given with `params=true`.")
 
@@ -156,6 +160,7 @@ class Front(Answer):
     split: Split
     objectives: tuple[str, ...]
     finished: int
+    spent_evaluations: float
     failed: int
     raced: int
     saved_evaluations: float
@@ -168,9 +173,10 @@ class Front(Answer):
 
 
 class HypervolumeStep(Answer):
-    """The hypervolume after so many evaluations."""
+    """The hypervolume after so many trials, which cost so many evaluations."""
 
     n_finished: int
+    spent_evaluations: float
     hypervolume: float
 
 
@@ -179,6 +185,7 @@ class HypervolumeHistory(Answer):
 
     reference_point: tuple[float, ...]
     n_finished: int
+    spent_evaluations: float
     steps: tuple[HypervolumeStep, ...]
 
 
@@ -191,6 +198,7 @@ class Points(Answer):
     standard_errors: dict[str, tuple[float | None, ...]]
     landmarks: tuple[str | None, ...]
     failures: tuple[str | None, ...]
+    costs: tuple[float, ...] | None = Field(default=None, description="In evaluations; null where each cost 1.")
 
 
 # ---- exports and completions ----

@@ -10,31 +10,36 @@ from sqlalchemy import Engine, text
 
 from service.api.schemas import SearchDetail, SearchSummary
 from service.registry import SearchRow, SearchState
+from service.studies.trial_cost import COST
 
 # One statement for all searches: to load a study of 5,000 trials takes seconds.
 _COUNTS = text(
     "SELECT study_name AS name,"
     " count(*) FILTER (WHERE state IN ('COMPLETE', 'FAIL')) AS finished,"
     " count(*) FILTER (WHERE state = 'FAIL') AS failed,"
-    " count(*) FILTER (WHERE state = 'RUNNING') AS running"
-    " FROM studies JOIN trials USING (study_id) WHERE study_name = ANY(:names) GROUP BY study_name"
+    " count(*) FILTER (WHERE state = 'RUNNING') AS running,"
+    " coalesce(sum(coalesce(CAST(a.value_json AS float8), 1)) FILTER (WHERE state IN ('COMPLETE', 'FAIL')), 0) AS spent"
+    " FROM studies JOIN trials t USING (study_id)"
+    f" LEFT JOIN trial_system_attributes a ON a.trial_id = t.trial_id AND a.key = '{COST}'"
+    " WHERE study_name = ANY(:names) GROUP BY study_name"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TrialCounts:
-    """How many trials of a study are done, failed among them, and under way."""
+    """How many trials of a study are done, failed among them, and under way; and what those cost that are done."""
 
     finished: int = 0
     failed: int = 0
     running: int = 0
+    spent: float = 0.0
 
 
 def count_trials(engine: Engine, names: Sequence[str]) -> dict[str, TrialCounts]:
     """Study → its counts; studies without trials are left out."""
     with engine.connect() as connection:
         rows = connection.execute(_COUNTS, {"names": list(names)}).all()
-    return {row.name: TrialCounts(row.finished, row.failed, row.running) for row in rows}
+    return {row.name: TrialCounts(row.finished, row.failed, row.running, row.spent) for row in rows}
 
 
 def summaries(engine: Engine, rows: Sequence[SearchRow]) -> tuple[SearchSummary, ...]:
@@ -65,6 +70,7 @@ def _shown(row: SearchRow, counts: TrialCounts) -> dict[str, Any]:
         "objectives": tuple(row.specification.get("objectives", {})),
         "budget": row.specification.get("search", {}).get("evaluations", 0),
         "n_finished": counts.finished,
+        "spent_evaluations": counts.spent,
         "n_failed": counts.failed,
         # Those of a driver that was killed wait for the next one.
         "n_running": counts.running if is_external or row.state in _DRIVEN else 0,

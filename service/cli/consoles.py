@@ -55,6 +55,17 @@ def seconds(value: float) -> str:
     )
 
 
+def amount(evaluations: float) -> str:
+    """Evaluations, with two digits at most after the point: a part of a backward pass is a fraction of one."""
+    return f"{round(evaluations, 2):.12g}"
+
+
+def progress_text(spent: float, budget: float, n_trials: int) -> str:
+    """How far a search is: 60 of 300 evaluations in 20 trials; trials are told where they are fewer."""
+    text = f"{amount(spent)} of {amount(budget)} evaluations"
+    return text if round(spent, 2) == n_trials else f"{text} in {n_trials} trial{'s'[: n_trials != 1]}"
+
+
 def megabytes(value: int) -> str:
     """A size for people."""
     return f"{value / 2**30:.1f} GiB" if value >= 2**30 else f"{value / 2**20:.1f} MiB"

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.consoles import messages, results
+from service.cli.consoles import amount, messages, results
 from service.cli.paths import path_option
 
 # Few enough for two minutes on two cores, many enough for a front.
@@ -91,8 +91,10 @@ def _tell_after(prepared: Any, trials: Any, folder: Path, name: str) -> Any:
     from service.plots import plot_front
     from service.results import plotted_points
     from service.search.selection import front_of, select_trial
+    from service.studies import spent_evaluations
 
-    results.rule(f"The front after {len(trials)} evaluations, on the search's examples", align="left")
+    spent = spent_evaluations(trials)
+    results.rule(f"The front after {amount(spent)} evaluations, on the search's examples", align="left")
     selected = select_trial(trials, prepared.objectives)
     front = front_of(trials)
     results.print(front_table(trials, prepared.objectives, selected, _MAX_ROWS))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.consoles import megabytes, print_json, results, seconds
+from service.cli.consoles import amount, megabytes, print_json, results, seconds
 
 
 def plan(
@@ -23,7 +23,9 @@ def plan(
     prepared = prepare_search(load_specification(specification))
     cost = estimate_cost(prepared, measure)
     if json:
-        print_json({"name": prepared.specification.name, "sampler": prepared.choose_sampler()[0], **cost.to_dict()})
+        sampler, gradient_cost = prepared.choose_sampler()[0], prepared.gradient_cost
+        name = prepared.specification.name
+        print_json({"name": name, "sampler": sampler, "gradient_cost": gradient_cost, **cost.to_dict()})
         return
     for head, text in _lines(prepared, cost):
         results.print(f"[bold]{head:12}[/] {text}", soft_wrap=True)
@@ -39,6 +41,7 @@ def _lines(prepared: Any, cost: Any) -> list[tuple[str, str]]:
         ("groups", f"{cost.n_groups}: {_shortened(list(space.groups))}"),
         ("dimensions", str(cost.n_dims)),
         ("sampler", f"{sampler}: {reason}"),
+        *([("gradients", _gradients(prepared))] if prepared.gradient_cost else []),
         ("objectives", "; ".join(_objective(prepared, name) for name in prepared.objectives)),
         ("landmarks", ", ".join(prepared.encoded_landmarks) or "none"),
         *(outside if prepared.landmarks_outside else []),
@@ -57,6 +60,16 @@ def _shortened(names: list[str]) -> str:
 def _objective(prepared: Any, name: str) -> str:
     measure = prepared.measures[name]
     return f"{name} ({measure.scorer}, {len(measure.examples)} examples)"
+
+
+def _gradients(prepared: Any) -> str:
+    evaluations, cost = prepared.specification.search.evaluations, prepared.gradient_cost
+    followed = ", ".join(prepared.differentiable)
+    others = ", ".join(name for name in prepared.objectives if name not in prepared.differentiable)
+    return (
+        f"of {followed}{f'; {others} follows where these lead' if others else ''}. A gradient costs {amount(cost)} "
+        f"evaluations: up to {int(evaluations / cost + 1e-6)} trials of {evaluations} evaluations"
+    )
 
 
 def _memory(cost: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from service.cli.consoles import BarView, messages, seconds
+from service.cli.consoles import BarView, amount, messages, seconds
 from service.search import SearchProgress
 
 # Lines that a log gets of one search.
@@ -16,22 +16,23 @@ class ProgressView(BarView):
 
     Args:
         budget: evaluations in all.
-        n_finished: those that are done already.
+        spent: those that are done already.
     """
 
-    def __init__(self, budget: int, n_finished: int) -> None:
+    def __init__(self, budget: int, spent: float) -> None:
         self._every = max(1, budget // _N_LINES)
+        self._n_told = spent // self._every
         self._said = ""
-        super().__init__(budget, n_finished)
+        super().__init__(budget, int(spent))
 
     def update(self, progress: SearchProgress) -> None:
         """Show where the search stands."""
         line = _line(progress)
-        self._bar.update(self._task, completed=progress.n_finished, description=line)
-        if not messages.is_terminal and (
-            progress.n_finished % self._every == 0 or progress.n_finished == progress.budget
-        ):
-            messages.print(f"{progress.n_finished}/{progress.budget}  {line}", soft_wrap=True)
+        self._bar.update(self._task, completed=int(progress.spent), description=line)
+        n_tenths = progress.spent // self._every
+        if not messages.is_terminal and (n_tenths > self._n_told or progress.is_last):
+            messages.print(f"{amount(progress.spent)}/{progress.budget}  {line}", soft_wrap=True)
+        self._n_told = max(n_tenths, self._n_told)
 
     def update_all(self, steps: Iterable[SearchProgress]) -> None:
         """Show one after the other."""
@@ -51,6 +52,8 @@ def _line(progress: SearchProgress) -> str:
     parts = [] if progress.hypervolume is None else [f"hypervolume {progress.hypervolume:.4f}"]
     parts += [f"best {name} {value:.3f}" for name, value in progress.best.items()]
     parts += [f"{progress.evaluations_per_s:.1f}/s"]
+    if round(progress.spent, 2) != progress.n_finished:
+        parts.append(f"{progress.n_finished} trials")
     if progress.saved_evaluations:
         parts.append(f"{progress.saved_evaluations:.1f} saved")
     if progress.n_failed:

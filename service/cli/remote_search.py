@@ -9,7 +9,7 @@ import yaml
 
 from search_spaces.errors import FailureError, StateError
 from service.api.schemas import Points, SearchDetail
-from service.cli.consoles import messages
+from service.cli.consoles import messages, progress_text
 from service.cli.progress_view import ProgressView
 from service.cli.server import connected
 from service.cli.study_view import show_search, tell_next
@@ -43,7 +43,7 @@ def search_remotely(server: str, specification: Path, json: bool) -> None:
     show_search(stored, json)
     if ended.state != SearchState.FINISHED:
         messages.print(
-            f"\nStopped at {ended.n_finished} of {ended.budget} evaluations. "
+            f"\nStopped at {progress_text(ended.spent_evaluations, ended.budget, ended.n_finished)}. "
             "None is lost: the same command goes on from here."
         )
         raise typer.Exit(1)
@@ -67,15 +67,14 @@ def _introduce(detail: SearchDetail, server: str) -> None:
     messages.print(f"Study [bold]{detail.name}[/] in {server}", soft_wrap=True)
     sampler = detail.specification["search"]["sampler"]
     chosen = "the service chooses by the search's shape." if sampler == "auto" else "named in the specification."
-    messages.print(
-        f"Sampler {sampler}: {chosen}\n{detail.n_finished} of {detail.budget} evaluations are done.", soft_wrap=True
-    )
+    done = progress_text(detail.spent_evaluations, detail.budget, detail.n_finished)
+    messages.print(f"Sampler {sampler}: {chosen}\n{done} are done.", soft_wrap=True)
 
 
 def _watch(service: RemoteService, detail: SearchDetail) -> tuple[SearchDetail, StoredStudy]:
     """Follow a search to its end; how it ended, and all that was found."""
-    progress = RemoteProgress(detail.objectives, detail.budget, detail.n_finished)
-    with ProgressView(detail.budget, detail.n_finished) as view:
+    progress = RemoteProgress(detail.objectives, detail.budget, detail.n_finished, detail.spent_evaluations)
+    with ProgressView(detail.budget, detail.spent_evaluations) as view:
         for event in service.events(detail.name):
             if event.event == "points":
                 view.update_all(progress.take(Points.model_validate_json(event.data, extra="ignore")))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.consoles import messages
+from service.cli.consoles import messages, progress_text
 from service.cli.server import server_of
 from service.cli.study_view import show_search, tell_next
 
@@ -41,11 +41,8 @@ def _search_here(specification: Path, json: bool) -> None:
         try:
             run_with_progress(session)
         except KeyboardInterrupt:
-            trials = _show(session, json)
-            messages.print(
-                f"\nStopped at {len(trials)} of {prepared.specification.search.evaluations} evaluations. "
-                "None is lost: the same command goes on from here."
-            )
+            _show(session, json)
+            messages.print(f"\nStopped at {_how_far(session)}. None is lost: the same command goes on from here.")
             raise typer.Exit(130) from None
         _show(session, json)
     tell_next(prepared.specification.name)
@@ -56,7 +53,7 @@ def run_with_progress(session: Any, pool: Any = None) -> Any:
     from service.cli.progress_view import ProgressView
 
     budget = session.prepared.specification.search.evaluations
-    with ProgressView(budget, session.study.n_finished) as view:
+    with ProgressView(budget, session.study.spent) as view:
         return session.run(view.update, pool)
 
 
@@ -65,11 +62,9 @@ def _introduce(session: Any) -> None:
 
     prepared = session.prepared
     sampler, reason = prepared.choose_sampler()
-    search_section = prepared.specification.search
     messages.print(f"Study [bold]{prepared.specification.name}[/] in {shown_url(session.url)}", soft_wrap=True)
     messages.print(
-        f"Sampler {sampler}: {reason}\n"
-        f"{session.study.n_finished} of {search_section.evaluations} evaluations are done.",
+        f"Sampler {sampler}: {reason}\n{_how_far(session)} are done.",
         soft_wrap=True,
     )
     for note in prepared.notes:
@@ -78,10 +73,14 @@ def _introduce(session: Any) -> None:
         messages.print(f"Landmark '{landmark.name}' lies outside the bounds and is left out.", style="dim")
 
 
-def _show(session: Any, json: bool) -> tuple[Any, ...]:
-    """Print what was found so far; the trials."""
+def _how_far(session: Any) -> str:
+    study, budget = session.study, session.prepared.specification.search.evaluations
+    return progress_text(study.spent, budget, study.n_finished)
+
+
+def _show(session: Any, json: bool) -> None:
+    """Print what was found so far."""
     from service.studies import StoredStudy
 
     trials = tuple(session.study.finished_trials())
     show_search(StoredStudy(session.study.identity, trials, session.study.scores()), json)
-    return trials

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from search_spaces.errors import SpecificationError
-from service.cli.consoles import messages
+from service.cli.consoles import messages, progress_text
 from service.cli.server import connected, server_of
 from service.client.environment import SERVER_VARIABLE
 
@@ -22,7 +22,7 @@ def stop(context: typer.Context, name: Annotated[str, typer.Argument(help="The s
         )
     with connected(server) as service:
         detail = service.stop(name)
-    done = f"{detail.n_finished} of {detail.budget} evaluations are done."
+    done = f"{progress_text(detail.spent_evaluations, detail.budget, detail.n_finished)} are done."
     if detail.state.is_active:
         messages.print(f"The search '{name}' stops as soon as the candidates under way are finished. {done}")
     else:

@@ -45,6 +45,7 @@ def finished_trial(trial: Trial, objectives: tuple[str, ...]) -> FinishedTrial:
         score_s=trial.score_s,
         failure=trial.failure or "",
         share=trial.share,
+        cost=trial.cost,
     )
 
 

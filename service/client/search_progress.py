@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from service.api.schemas import Points
 from service.search import SearchProgress
 from service.search.progress import ProgressMeter
-from service.studies import FinishedTrial
+from service.studies import FinishedTrial, spent_evaluations
+from service.studies.trial_cost import is_spent
 
 
 class RemoteProgress:
@@ -16,15 +17,16 @@ class RemoteProgress:
     Args:
         objectives: in the study's order.
         budget: evaluations in all.
-        n_finished: those that were done before; nothing is said of them.
+        n_finished: trials that were done before; nothing is said of them.
+        spent: what they cost; None where that is one evaluation each.
     """
 
-    def __init__(self, objectives: tuple[str, ...], budget: int, n_finished: int) -> None:
+    def __init__(self, objectives: tuple[str, ...], budget: int, n_finished: int, spent: float | None = None) -> None:
         self._objectives = objectives
         self._budget = budget
         self._n_told = n_finished
         self._trials: dict[int, FinishedTrial] = {}
-        self._meter = ProgressMeter(objectives, budget, n_finished)
+        self._meter = ProgressMeter(objectives, budget, n_finished if spent is None else spent)
 
     def take(self, points: Points) -> Iterator[SearchProgress]:
         """Count what an event tells of; where the search stood after each candidate that is new."""
@@ -54,10 +56,12 @@ class RemoteProgress:
                 make_s=0.0,
                 score_s=0.0,
                 failure=points.failures[i] or "",
+                cost=points.costs[i] if points.costs else 1.0,
             )
 
     def _progress(self, last: FinishedTrial) -> SearchProgress:
         trials = sorted(self._trials.values(), key=lambda trial: trial.number)
         # Landmarks are asked first: they are done once a candidate of the sampler's is, or all.
-        has_landmarks = len(trials) >= self._budget or not all(trial.landmark for trial in trials)
+        is_last = is_spent(spent_evaluations(trials), self._budget)
+        has_landmarks = is_last or not all(trial.landmark for trial in trials)
         return self._meter.measure(trials, last, has_landmarks)

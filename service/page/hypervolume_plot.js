@@ -25,7 +25,7 @@ export class HypervolumePlot {
     if (last) {
       this.sentence.textContent = `${shown(last.hypervolume)} above the reference point `
         + `(${history.reference_point.map((value) => shown(value, 3)).join(", ")}); `
-        + `it grew last at evaluation ${grouped(last.n_finished)} of ${grouped(history.n_finished)}.`;
+        + `it grew last at evaluation ${grouped(last.spent_evaluations)} of ${grouped(history.spent_evaluations)}.`;
     }
     this.#draw();
   }
@@ -48,13 +48,13 @@ export class HypervolumePlot {
 
   #draw() {
     if (!this.#plotly || !this.#history?.steps.length || !this.graph.isConnected) return;
-    const { steps, n_finished: nFinished } = this.#history;
+    const { steps, spent_evaluations: spent } = this.#history;
     const trace = {
       type: "scatter", mode: "lines", fill: "tozeroy", fillcolor: colour("front-area"),
-      x: [...steps.map((step) => step.n_finished), nFinished],
+      x: [...steps.map((step) => step.spent_evaluations), spent],
       y: [...steps.map((step) => step.hypervolume), steps.at(-1).hypervolume],
       line: { shape: "hv", color: colour("front"), width: 2 },
-      hovertemplate: "after %{x} evaluations: %{y:.4~g}<extra></extra>",
+      hovertemplate: "after %{x:.6~g} evaluations: %{y:.4~g}<extra></extra>",
     };
     const layout = {
       ...baseLayout(),

@@ -36,6 +36,17 @@ export function grouped(value) {
   return value.toLocaleString("en-GB");
 }
 
+/** What was spent of a budget, and of which, with the trials where they are fewer: "60", " of 300 in 20 trials". */
+export function spentOf({ spent_evaluations: spent, budget, n_finished: nFinished }, of = grouped(budget)) {
+  const rounded = Math.round(100 * spent) / 100;
+  return [grouped(rounded), ` of ${of}${rounded === nFinished ? "" : ` in ${counted(nFinished, "trial")}`}`];
+}
+
+/** Whether no further trial may start: costs are fractions, whose sums are rounded. */
+export function isSpent({ spent_evaluations: spent, budget }) {
+  return spent + 1 > budget + 1e-6;
+}
+
 /** "1 worker", "2 workers". */
 export function counted(n, noun) {
   return `${grouped(n)} ${noun}${n === 1 ? "" : "s"}`;

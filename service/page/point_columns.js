@@ -15,6 +15,7 @@ export class PointColumns {
     this.failures = [];
     this.indexOf = new Map();
     this.nFailed = 0;
+    this.spent = 0;
   }
 
   get size() {
@@ -38,6 +39,7 @@ export class PointColumns {
     });
     this.landmarks.push(points.landmarks[i]);
     this.failures.push(points.failures[i]);
+    this.spent += points.costs?.[i] ?? 1;
     if (points.failures[i] !== null) this.nFailed += 1;
   }
 

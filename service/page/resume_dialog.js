@@ -1,18 +1,19 @@
 // The dialog that asks how many evaluations a resumed search may have.
 
 import { button, element } from "./elements.js";
-import { grouped } from "./numbers.js";
+import { counted, grouped, isSpent, spentOf } from "./numbers.js";
 
 /** Resolves to the budget, or to null when the search shall stay as it is. */
-export function askForBudget({ name, budget, n_finished: nFinished }) {
-  const isUsedUp = nFinished >= budget;
+export function askForBudget(detail) {
+  const { name, budget } = detail;
+  const isUsedUp = isSpent(detail);
   const input = element("input", {
     id: "budget", type: "number", min: String(budget), step: "1", required: true,
     value: String(isUsedUp ? budget + Math.max(50, Math.round(budget / 2)) : budget), "aria-describedby": "budget-hint",
   });
   const hint = isUsedUp
     ? `All ${grouped(budget)} evaluations are done: give it more.`
-    : `${grouped(nFinished)} of ${grouped(budget)} evaluations are done. It goes on where it stopped.`;
+    : `${spentOf(detail, counted(budget, "evaluation")).join("")} are done. It goes on where it stopped.`;
   const dialog = element("dialog", { className: "dialog", "aria-labelledby": "resume-title" });
   const form = element("form", { method: "dialog", className: "stack" },
     element("h2", { id: "resume-title" }, `Resume ${name}`),

@@ -3,15 +3,16 @@
 import { post, searchPath } from "./api.js";
 import { announce } from "./announcements.js";
 import { button, element } from "./elements.js";
-import { counted, grouped, shown } from "./numbers.js";
+import { counted, grouped, isSpent, shown, spentOf } from "./numbers.js";
 import { askForBudget } from "./resume_dialog.js";
 
 const CAN_STOP = new Set(["queued", "running"]);
 const IS_ACTIVE = new Set(["queued", "running", "stopping"]);
 
 /** What cannot be told from the numbers. */
-function whatItDoes({ state, n_finished: nFinished, budget }) {
-  if (state === "running" && nFinished >= budget) return "The front is being scored on held-out examples.";
+function whatItDoes(detail) {
+  const { state } = detail;
+  if (state === "running" && isSpent(detail)) return "The front is being scored on held-out examples.";
   if (state === "stopping") return "What is under way is being finished.";
   return "";
 }
@@ -55,14 +56,14 @@ export class SearchHeader {
     this.bar.max = detail.budget;
     this.numbers.workers.textContent = grouped(detail.n_workers);
     this.numbers.failed.textContent = grouped(detail.n_failed);
-    this.#progress(detail.n_finished);
+    this.#progress(detail.n_finished, detail.spent_evaluations);
     if (before && before.state !== detail.state) announce(`The search ${detail.name} is ${detail.state}.`);
   }
 
   /** Counts what has arrived, which may be ahead of the last detail. */
   updatePoints(columns) {
     this.numbers.failed.textContent = grouped(columns.nFailed);
-    this.#progress(columns.size);
+    this.#progress(columns.size, columns.spent);
   }
 
   updateFront(front) {
@@ -75,11 +76,12 @@ export class SearchHeader {
     this.connection.textContent = isConnected ? "" : "Connection lost, trying again …";
   }
 
-  #progress(nFinished) {
+  #progress(nFinished, spent) {
     const { budget, state } = this.#detail;
-    this.bar.value = nFinished;
-    this.numbers.evaluations.replaceChildren(grouped(nFinished), element("small", {}, ` of ${grouped(budget)}`));
-    const tenths = Math.floor((10 * nFinished) / budget);
+    this.bar.value = spent;
+    const [amount, rest] = spentOf({ spent_evaluations: spent, budget, n_finished: nFinished });
+    this.numbers.evaluations.replaceChildren(amount, element("small", {}, rest));
+    const tenths = Math.floor((10 * spent) / budget);
     if (state === "running" && tenths > 0) announce(`${10 * tenths} % of ${counted(budget, "evaluation")} are done.`);
   }
 

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { element } from "./elements.js";
-import { ago, counted, grouped } from "./numbers.js";
+import { ago, counted, grouped, spentOf } from "./numbers.js";
 import { addressOf } from "./routes.js";
 
 // Events are one stream per search, and a browser opens six connections to a service: the list is asked for instead.
@@ -55,7 +55,7 @@ function draw(list, searches) {
 }
 
 function item(search) {
-  const share = Math.min(1, search.n_finished / search.budget);
+  const share = Math.min(1, search.spent_evaluations / search.budget);
   return element("li", { className: "card search-item" },
     element("div", { className: "row spread" },
       element("h2", {}, element("a", { href: addressOf(search.name) }, search.name)),
@@ -68,7 +68,7 @@ function item(search) {
 }
 
 function facts(search) {
-  const found = [`${grouped(search.n_finished)} of ${counted(search.budget, "evaluation")}`];
+  const found = [spentOf(search, counted(search.budget, "evaluation")).join("")];
   if (search.n_failed) found.push(`${grouped(search.n_failed)} failed`);
   if (search.n_workers) found.push(counted(search.n_workers, "worker"));
   const time = search.ended_at ?? search.started_at ?? search.created_at;

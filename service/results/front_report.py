@@ -9,7 +9,7 @@ from service.plots import PlottedPoint
 from service.results.standing import Standing
 from service.search.preparation import HOLDOUT
 from service.search.selection import front_of
-from service.studies import FinishedTrial, saved_evaluations
+from service.studies import FinishedTrial, saved_evaluations, spent_evaluations
 from workers.evaluation import Score
 
 
@@ -29,9 +29,10 @@ def front_json(
 
 
 def counts_json(trials: Sequence[FinishedTrial]) -> dict[str, Any]:
-    """How many trials there are, and what racing has saved."""
+    """How many trials there are, what they cost, and what racing has saved."""
     return {
         "finished": len(trials),
+        "spent_evaluations": spent_evaluations(trials),
         "failed": sum(not trial.succeeded for trial in trials),
         "raced": sum(trial.was_stopped for trial in trials),
         "saved_evaluations": saved_evaluations(trials),

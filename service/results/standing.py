@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,11 @@ class Standing:
         if not self.front:
             return None
         return hypervolume(np.array([trial.values for trial in self.front]), self.reference_point)
+
+    @cached_property
+    def spent_evaluations(self) -> list[float]:
+        """What the first n trials cost together, for n from 0 to all of them."""
+        return list(accumulate((trial.cost for trial in self.trials), initial=0.0))
 
     @cached_property
     def hypervolume_steps(self) -> list[tuple[int, float]]:

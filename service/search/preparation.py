@@ -74,6 +74,22 @@ class PreparedSearch:
         return tuple(self.specification.objectives)
 
     @property
+    def differentiable(self) -> tuple[str, ...]:
+        """The objectives whose gradients with respect to a trial's parameters can be had."""
+        from service.search.gradient_rules import differentiable_objectives
+
+        return differentiable_objectives(self.specification, self.space)
+
+    @property
+    def gradient_cost(self) -> float | None:
+        """Of a trial with gradients, in evaluation-equivalents; None where the sampler asks for none."""
+        from service.studies.trial_cost import gradient_cost
+
+        return (
+            gradient_cost(self.specification.search.gradient_share) if self.choose_sampler()[0] == "gradient" else None
+        )
+
+    @property
     def holdout_measures(self) -> tuple[str, ...]:
         """What is scored on examples that the search did not see."""
         return tuple(name for name in self.measures if name.endswith(HOLDOUT))
@@ -114,7 +130,14 @@ class PreparedSearch:
         from service.samplers import SearchShape
 
         search, workers = self.specification.search, self.specification.workers
-        return SearchShape(self.space.n_dims, len(self.objectives), search.evaluations, workers.count)
+        return SearchShape(
+            n_dims=self.space.n_dims,
+            n_objectives=len(self.objectives),
+            evaluations=search.evaluations,
+            n_workers=workers.count,
+            n_differentiable=len(self.differentiable),
+            gradient_share=search.gradient_share,
+        )
 
     def choose_sampler(self) -> tuple[str, str]:
         """The sampler's name and the reason for it."""
@@ -156,7 +179,8 @@ class PreparedSearch:
 
         search = self.specification.search
         landmarks = self.encoded_landmarks if search.landmarks else self._encoded_start
-        return StudyPlan(self.space.distributions(), self.sampler(), search.evaluations, landmarks)
+        distributions, differentiable = self.space.distributions(), self.differentiable
+        return StudyPlan(distributions, self.sampler(), search.evaluations, landmarks, differentiable)
 
     def recipe(self, params: Mapping[str, float]) -> MergeRecipe:
         """The recipe of a trial."""
@@ -239,6 +263,7 @@ def _check_engine(workers: WorkersSection) -> None:
 
 def _prepare(specification: Specification) -> PreparedSearch:
     from service.samplers import SAMPLERS
+    from service.search.gradient_rules import check_gradient_search
 
     if not specification.objectives:
         raise SpecificationError("`objectives` must hold at least one for a search, but is missing.")
@@ -260,7 +285,9 @@ def _prepare(specification: Specification) -> PreparedSearch:
     )
     measures = _measures(specification)
     _check_racing(specification)
-    return PreparedSearch(specification, headers, space, measures, left_out=left_out)
+    prepared = PreparedSearch(specification, headers, space, measures, left_out=left_out)
+    check_gradient_search(specification, space, measures, prepared.choose_sampler()[0])
+    return prepared
 
 
 def _effective(

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from service.pareto import RunningHypervolume
-from service.studies import FinishedTrial, reference_point, saved_evaluations
+from service.studies import FinishedTrial, reference_point, saved_evaluations, spent_evaluations
+from service.studies.trial_cost import is_spent
 
 
 @dataclass(slots=True)
@@ -15,8 +16,9 @@ class SearchProgress:
     """Where a search stands; what the progress view shows.
 
     Args:
-        n_finished: evaluations that are done, those of earlier runs included.
-        budget: how many there shall be.
+        n_finished: trials that are done, those of earlier runs included.
+        spent: what they cost, in evaluation-equivalents.
+        budget: of the same.
         n_failed: how many of them failed.
         best: the best value of each objective.
         hypervolume: of the front so far; None before the landmarks are done.
@@ -26,6 +28,7 @@ class SearchProgress:
     """
 
     n_finished: int
+    spent: float
     budget: int
     n_failed: int = 0
     best: dict[str, float] = field(default_factory=dict)
@@ -37,7 +40,14 @@ class SearchProgress:
     @property
     def left_s(self) -> float | None:
         """Seconds to the end at the present rate."""
-        return (self.budget - self.n_finished) / self.evaluations_per_s if self.evaluations_per_s else None
+        if not self.evaluations_per_s:
+            return None
+        return 0.0 if self.is_last else (self.budget - self.spent) / self.evaluations_per_s
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the budget is spent."""
+        return is_spent(self.spent, self.budget)
 
 
 class ProgressMeter:
@@ -46,13 +56,13 @@ class ProgressMeter:
     Args:
         objectives: in the study's order.
         budget: evaluations in all.
-        n_at_start: those that were done before; the rate is of what came since.
+        spent_at_start: of them, those that were done before; the rate is of what came since.
     """
 
-    def __init__(self, objectives: Sequence[str], budget: int, n_at_start: int) -> None:
+    def __init__(self, objectives: Sequence[str], budget: int, spent_at_start: float) -> None:
         self._objectives = objectives
         self._budget = budget
-        self._n_at_start = n_at_start
+        self._spent_at_start = spent_at_start
         self._started = time.monotonic()
         self._reference: tuple[float, ...] = ()
         self._hypervolume: RunningHypervolume | None = None
@@ -70,15 +80,16 @@ class ProgressMeter:
         """
         succeeded = [trial for trial in trials if trial.succeeded]
         columns = zip(*(trial.values for trial in succeeded), strict=True)
-        elapsed_s = time.monotonic() - self._started
+        elapsed_s, spent = time.monotonic() - self._started, spent_evaluations(trials)
         return SearchProgress(
             n_finished=len(trials),
+            spent=spent,
             budget=self._budget,
             n_failed=len(trials) - len(succeeded),
             best=dict(zip(self._objectives, map(max, columns), strict=False)),
             hypervolume=self._measure_hypervolume(trials) if has_landmarks and succeeded else None,
             saved_evaluations=saved_evaluations(trials),
-            evaluations_per_s=(len(trials) - self._n_at_start) / elapsed_s,
+            evaluations_per_s=(spent - self._spent_at_start) / elapsed_s,
             last=last,
         )
 

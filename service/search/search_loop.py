@@ -123,11 +123,12 @@ class _ProgressTracker:
         budget = prepared.specification.search.evaluations
         self._study = study
         self._on_progress = on_progress
-        self._meter = ProgressMeter(prepared.objectives, budget, study.n_finished)
+        self._meter = ProgressMeter(prepared.objectives, budget, study.spent)
         self._n_landmarks = min(len(prepared.plan().landmarks), budget)
 
     def update(self, number: int) -> None:
         trials = self._study.finished_trials()
         last = next((trial for trial in trials if trial.number == number), None)
-        has_landmarks = sum(bool(trial.landmark) for trial in trials) >= self._n_landmarks
+        # Where they cost more than one each, the budget may end before they do.
+        has_landmarks = sum(bool(trial.landmark) for trial in trials) >= self._n_landmarks or self._study.is_finished
         self._on_progress(self._meter.measure(trials, last, has_landmarks))

@@ -87,6 +87,7 @@ class SearchSection(Section):
     landmarks: bool = True
     start: tuple[Text, ...] = Field(default=(), max_length=_MAX_ENTRIES)
     racing: bool = False
+    gradient_share: float = Field(default=1.0, gt=0, le=1)
 
 
 class WorkersSection(Section):

@@ -30,14 +30,3 @@ def fits(spent: float, cost: float, budget: float | None) -> bool:
 def is_spent(spent: float, budget: float) -> bool:
     """Whether no further trial fits, not even a plain one."""
     return not fits(spent, 1.0, budget)
-
-
-def progress_text(spent: float, budget: float, n_trials: int) -> str:
-    """How far a search is, such as "60 of 300 evaluations in 20 trials"; trials are told where they are fewer."""
-    text = f"{amount(spent)} of {amount(budget)} evaluations"
-    return text if round(spent, 2) == n_trials else f"{text} in {n_trials} trial{'s'[: n_trials != 1]}"
-
-
-def amount(evaluations: float) -> str:
-    """A number of evaluations for people, with two digits at most after its point."""
-    return f"{round(evaluations, 2):.12g}"

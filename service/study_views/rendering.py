@@ -47,9 +47,13 @@ def front_body(view: StudyView, split: Split, constraints: Sequence[str]) -> byt
 
 def hypervolume_body(view: StudyView) -> bytes:
     """`schemas.HypervolumeHistory`."""
-    steps = [{"n_finished": n_finished, "hypervolume": value} for n_finished, value in view.standing.hypervolume_steps]
-    reference = list(view.standing.reference_point)
-    return as_json({"reference_point": reference, "n_finished": len(view.trials), "steps": steps})
+    standing, spent = view.standing, view.standing.spent_evaluations
+    steps = [
+        {"n_finished": n_finished, "spent_evaluations": spent[n_finished], "hypervolume": value}
+        for n_finished, value in standing.hypervolume_steps
+    ]
+    counts = {"n_finished": len(view.trials), "spent_evaluations": spent[-1]}
+    return as_json({"reference_point": list(standing.reference_point), **counts, "steps": steps})
 
 
 def points_body(objectives: Sequence[str], trials: Sequence[FinishedTrial], *, reset: bool) -> bytes:
@@ -64,6 +68,7 @@ def points_body(objectives: Sequence[str], trials: Sequence[FinishedTrial], *, r
             },
             "landmarks": [trial.landmark or None for trial in trials],
             "failures": [trial.failure or None for trial in trials],
+            "costs": [trial.cost for trial in trials] if any(trial.cost != 1.0 for trial in trials) else None,
         }
     )
 
@@ -102,6 +107,7 @@ def trial_json(trial: FinishedTrial, objectives: Sequence[str]) -> dict[str, Any
         "make_s": trial.make_s,
         "score_s": trial.score_s,
         "share": trial.share,
+        "cost": trial.cost,
         "failure": trial.failure or None,
     }
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from service.search.preparation import HOLDOUT
 from service.studies import FinishedTrial
 from service.studies.finished_trials import finished_trial
+from service.studies.trial_cost import COST
 from workers.evaluation import Score
 
 # One statement, hence one moment: trials and held-out scores belong together. Sums tell whether any score has changed.
@@ -30,7 +31,9 @@ _TRIALS = text(
     "SELECT trial_id, number, state,"
     " (SELECT array_agg(value ORDER BY objective) FROM trial_values v WHERE v.trial_id = t.trial_id) AS scored,"
     " (SELECT string_agg('\"' || key || '\":' || value_json, ',') FROM trial_user_attributes a"
-    "  WHERE a.trial_id = t.trial_id AND key = ANY(:keys)) AS attributes"
+    "  WHERE a.trial_id = t.trial_id AND key = ANY(:keys)) AS attributes,"
+    " (SELECT CAST(value_json AS float8) FROM trial_system_attributes s"
+    f"  WHERE s.trial_id = t.trial_id AND key = '{COST}') AS cost"
     " FROM trials t WHERE trial_id = ANY(:trials) ORDER BY number"
 )
 _HELD_OUT = text(
@@ -91,7 +94,7 @@ def read_finished_trials(connection: Connection, trial_ids: Iterable[int]) -> It
     for row in connection.execute(_TRIALS, {"trials": list(trial_ids), "keys": list(_KEYS)}):
         values = tuple(row.scored) if row.state == "COMPLETE" else ()
         attributes = json.loads(f"{{{row.attributes or ''}}}")
-        yield row.trial_id, finished_trial(row.number, {}, values, attributes)
+        yield row.trial_id, finished_trial(row.number, {}, values, attributes, row.cost or 1.0)
 
 
 def read_held_out(connection: Connection, study_id: int) -> dict[int, dict[str, Score]]:

@@ -301,3 +301,30 @@ def test_unknown_granularity_is_refused(make_space: MakeSpace) -> None:
 def test_too_many_experts_for_a_pair_are_refused(make_space: MakeSpace) -> None:
     with pytest.raises(RecipeError, match="'slerp' merges two models"):
         make_space("slerp", n_experts=3)
+
+
+# ---- gradients ----------------------------------------------------------------------------------
+
+
+@METHODS
+def test_gradients_are_named_as_the_trials_parameters(method: str, make_space: MakeSpace) -> None:
+    space = make_space(method)
+    params = middle(space)
+    assert space.parameter_gradients(space.decode(params).coefficients) == params
+
+
+@METHODS
+def test_a_differentiable_method_has_parameters_with_gradients(method: str, make_space: MakeSpace) -> None:
+    space = make_space(method)
+    found = set(space.differentiable_parameters)
+    assert found <= space.distributions().keys()
+    assert bool(found) == space.signature.differentiable
+    assert {name.rpartition("/")[2] for name in found} <= {"weight", "t", "scale", "lambda"}
+
+
+def test_fixed_parameters_have_no_gradients(make_space: MakeSpace) -> None:
+    space = make_space("ties", rules=(BoundsRule({"weight": (0.5, 0.5), "lambda": (0.5, 1.5)}),))
+    coefficients = space.decode(middle(space)).coefficients
+    assert any("/weight" in name or "weight" in name for name in space.signature.differentiable_parameters)
+    assert {name.rpartition("/")[2] for name in space.differentiable_parameters} == {"lambda"}
+    assert space.parameter_gradients(coefficients).keys() == space.distributions().keys()

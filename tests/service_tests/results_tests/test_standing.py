@@ -118,6 +118,7 @@ def test_front_for_programs() -> None:
     assert front_json(trials, OBJECTIVES, trials[2], {}) == {
         "objectives": ["alignment", "expertise"],
         "finished": 4,
+        "spent_evaluations": 4,
         "failed": 1,
         "raced": 0,
         "saved_evaluations": 0,

@@ -27,6 +27,9 @@ def test_any_shape_gets_a_sampler_and_a_reason_with_its_numbers() -> None:
         (SearchShape(40, 2, 1000), "tpe"),
         (SearchShape(40, 2, 1001), "nsga2"),
         (SearchShape(40, 4, 300), "nsga3"),
+        (SearchShape(40, 4, 300, n_differentiable=1), "gradient"),
+        (SearchShape(4, 2, 2, n_differentiable=2), "gp"),
+        (SearchShape(4, 2, 2, n_differentiable=2, gradient_share=0.5), "gradient"),
     ],
     ids=str,
 )

@@ -225,7 +225,7 @@ def test_every_scorer_and_sampler_may_be_named(
 
 
 def test_auto_chooses_by_the_shape(prepare: Prepare) -> None:
-    prepared = prepare(search={"evaluations": 300}, workers={"count": 3})
+    prepared = prepare(search={"evaluations": 300, "sampler": "auto"}, workers={"count": 3})
     assert (prepared.shape.n_dims, prepared.shape.n_objectives) == (prepared.space.n_dims, 2)
     assert (prepared.shape.evaluations, prepared.shape.n_workers) == (300, 3)
     name, reason = prepared.choose_sampler()

@@ -78,6 +78,7 @@ def test_defaults() -> None:
         "bounds": (),
     }
     search = {"sampler": "auto", "evaluations": 100, "seed": 0, "landmarks": True, "racing": False, "start": ()}
+    search["gradient_share"] = 1.0
     assert specification.search.model_dump() == search
     assert specification.workers.model_dump(exclude_none=True) == {
         "engine": "transformers",

@@ -1,4 +1,4 @@
-"""What trials cost, in numbers and in words."""
+"""What trials cost, and whether it fits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from service.studies.trial_cost import COST, cost_of, fits, gradient_cost, is_spent, progress_text
+from service.studies.trial_cost import COST, cost_of, fits, gradient_cost, is_spent
 
 
 def test_a_trial_costs_one_unless_it_is_marked() -> None:
@@ -31,17 +31,3 @@ def test_a_budget_is_spent_where_no_plain_trial_fits() -> None:
 
 def test_without_a_budget_all_fits() -> None:
     assert fits(1e9, 3.0, None)
-
-
-@pytest.mark.parametrize(
-    ("spent", "n_trials", "told"),
-    [
-        (60.0, 60, "60 of 300 evaluations"),
-        (60.0, 20, "60 of 300 evaluations in 20 trials"),
-        (3, 1, "3 of 300 evaluations in 1 trial"),
-        (0, 0, "0 of 300 evaluations"),
-        (12 * 1.2, 12, "14.4 of 300 evaluations in 12 trials"),
-    ],
-)
-def test_trials_are_told_where_they_are_fewer(spent: float, n_trials: int, told: str) -> None:
-    assert progress_text(spent, 300, n_trials) == told
