@@ -37,7 +37,7 @@ def worse(trial: dict[str, Any]) -> float:
 
 
 def test_front_is_found(front: dict[str, Any], demo: subprocess.CompletedProcess[str]) -> None:
-    assert front["finished"] == 80
+    assert front["spent_evaluations"] == 80
     assert front["failed"] == 0
     assert len(front["front"]) >= 8
     assert f"{len(front['front'])} merges are on the front" in demo.stdout

@@ -62,7 +62,7 @@ def write_synthesis(folder: Path, rows: int, **workers: Any) -> Path:
         "report": {
             name: {"set": str(FAMILY / f"{of}.jsonl"), "scorer": scorer} for name, (of, scorer) in report.items()
         },
-        "search": {"evaluations": 120},
+        "search": {"evaluations": 120, "sampler": "tpe"},
         "workers": {"pool": "in_process"} | workers,
     }
     path = folder / "made.yaml"

@@ -107,7 +107,7 @@ def specification(study_name: str) -> dict[str, Any]:
             "expertise": {"set": "domain.jsonl", "scorer": "answer_likelihood"},
         },
         "report": {"refusal": {"set": "safety.jsonl", "scorer": "refusal"}},
-        "search": {"evaluations": 20},
+        "search": {"evaluations": 20, "sampler": "tpe"},
     }
 
 

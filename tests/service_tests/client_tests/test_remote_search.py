@@ -261,7 +261,7 @@ def test_an_end_that_is_over_is_not_the_end(
 
 
 def detail_of(state: str) -> dict[str, object]:
-    counts = dict.fromkeys(("budget", "n_finished", "n_failed", "n_running", "n_workers"), 0)
+    counts = dict.fromkeys(("budget", "n_finished", "spent_evaluations", "n_failed", "n_running", "n_workers"), 0)
     times = dict.fromkeys(("created_at", "started_at", "ended_at"))
     specification = {"search": {"sampler": "auto"}}
     texts = {"name": "any", "state": state, "message": "", "objectives": ["alignment"], "holdout_measures": []}

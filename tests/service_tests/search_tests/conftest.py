@@ -34,6 +34,7 @@ class CoefficientPool(WorkerPool):
         self._breaks_at = breaks_at
         self._under_way: list[tuple[int, Assignment]] = []
         self.submitted: list[int] = []
+        self.assignments: list[Assignment] = []
         self.closed = False
 
     @property
@@ -55,6 +56,7 @@ class CoefficientPool(WorkerPool):
         assert self.has_free_worker
         assert isinstance(task, Assignment)
         self.submitted.append(ticket)
+        self.assignments.append(task)
         self._under_way.append((ticket, task))
 
     def next_finished(self, timeout_s: float | None = None) -> tuple[int, Evaluation] | None:

@@ -176,6 +176,50 @@ def test_two_loops_finish_one_budget(database: str, prepare: Prepare, make_pool:
     assert sorted(pools[0].submitted + pools[1].submitted) == list(range(40))
 
 
+def test_two_loops_with_gradients_finish_one_budget(database: str, prepare: Prepare, make_pool: MakePool) -> None:
+    """And the sampler asks for them in every trial that the budget has room for."""
+    prepared = prepare(search={"evaluations": 41, "sampler": "gradient", "gradient_share": 0.5})
+    pools = [make_pool(2), make_pool(3)]
+    with open_session(prepared) as one, open_session(prepared) as other:
+        shown: list[SearchProgress] = []
+        loops = [SearchLoop(prepared, s.study, p, shown.append) for s, p in zip((one, other), pools, strict=True)]
+        threads = [threading.Thread(target=loop.run) for loop in loops]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        costs = [trial.cost for trial in one.study.finished_trials()]
+    assert sorted(costs) == [1.0] + [2.0] * 20
+    assert max(progress.spent for progress in shown) == 41
+    assert max(progress.n_finished for progress in shown) == 21
+    asked = [assignment.gradient for pool in pools for assignment in pool.assignments if assignment.gradient]
+    assert sorted(request.seed for request in asked) == [n for n, cost in enumerate(costs) if cost > 1]
+    assert {(request.measures, request.share) for request in asked} == {(prepared.objectives, 0.5)}
+
+
+@pytest.mark.parametrize("racing", [False, True])
+def test_what_asks_for_gradients_is_not_raced(
+    racing: bool, database: str, prepare: Prepare, make_pool: MakePool
+) -> None:
+    with open_session(prepare(search={"evaluations": 29, "sampler": "gradient", "racing": racing})) as session:
+        pool = make_pool()
+        run(session, pool)
+    assert [bool(each.gradient) for each in pool.assignments] == [True] * 9 + [False] * 2
+    assert not any(each.rivals for each in pool.assignments if each.gradient)
+
+
+def test_landmarks_beyond_the_budget_hold_no_hypervolume_back(
+    database: str, prepare: Prepare, make_pool: MakePool
+) -> None:
+    with open_session(prepare(search={"evaluations": 6, "sampler": "gradient"})) as session:
+        shown = run(session, make_pool())
+    assert [(progress.n_finished, progress.spent, progress.left_s == 0) for progress in shown] == [
+        (1, 3, False),
+        (2, 6, True),
+    ]
+    assert shown[-1].hypervolume is not None
+
+
 def test_a_loop_takes_up_what_another_leaves(database: str, prepare: Prepare, make_pool: MakePool) -> None:
     """The last of the budget runs elsewhere when its driver ends."""
     prepared = prepare()
