@@ -8,6 +8,7 @@ from types import MappingProxyType
 from service.samplers._base import Sampler, SearchShape, TrialSeededSampler
 from service.samplers.auto import choose_sampler
 from service.samplers.cma_es import CmaEs
+from service.samplers.cma_sweep import CmaEsSweep
 from service.samplers.gaussian_process import GaussianProcess
 from service.samplers.gradient import GradientSearch
 from service.samplers.nsga2 import Nsga2
@@ -23,6 +24,7 @@ _SAMPLERS: tuple[Sampler, ...] = (
     GaussianProcess(),
     CmaEs(),
     GradientSearch(),
+    CmaEsSweep(),
 )
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType({sampler.name: sampler for sampler in _SAMPLERS})
@@ -30,6 +32,7 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType({sampler.name: sampler for sa
 __all__ = [
     "SAMPLERS",
     "CmaEs",
+    "CmaEsSweep",
     "GaussianProcess",
     "GradientSearch",
     "Nsga2",
