@@ -9,6 +9,9 @@ from enum import Enum
 # The owner of what a method takes once for all models. No model can be called so.
 SHARED = "*"
 
+# The parameters that can say how much of a model is merged.
+LEADING_NAMES = ("weight", "t", "scale")
+
 
 class ParameterKind(Enum):
     """Which values a parameter can have."""
@@ -136,7 +139,7 @@ class MethodSignature:
     def leading(self) -> MethodParameter | None:
         """The parameter that says how much of a model is merged, if there is one."""
         first = self.parameters[:1]
-        return first[0] if first and first[0].name in ("weight", "t", "scale") else None
+        return first[0] if first and first[0].name in LEADING_NAMES else None
 
     @property
     def differentiable_parameters(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from service.samplers.cma_es import CmaEs
 from service.samplers.cma_sweep import CmaEsSweep
 from service.samplers.gaussian_process import GaussianProcess
 from service.samplers.gradient import GradientSearch
+from service.samplers.grid import Grid
 from service.samplers.nsga2 import Nsga2
 from service.samplers.nsga3 import Nsga3
 from service.samplers.random_search import RandomSearch
@@ -18,6 +19,7 @@ from service.samplers.tpe import Tpe
 
 _SAMPLERS: tuple[Sampler, ...] = (
     RandomSearch(),
+    Grid(),
     Nsga2(),
     Nsga3(),
     Tpe(),
@@ -35,6 +37,7 @@ __all__ = [
     "CmaEsSweep",
     "GaussianProcess",
     "GradientSearch",
+    "Grid",
     "Nsga2",
     "Nsga3",
     "RandomSearch",

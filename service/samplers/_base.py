@@ -36,10 +36,14 @@ class SearchShape:
 
 
 class Sampler(ABC):
-    """A named way to propose trials."""
+    """A named way to propose trials.
+
+    `is_random` says whether another seed leads to other proposals.
+    """
 
     name: ClassVar[str]
     reference: ClassVar[str]
+    is_random: ClassVar[bool] = True
 
     @abstractmethod
     def build(self, seed: int, shape: SearchShape) -> BaseSampler:
