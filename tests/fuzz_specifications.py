@@ -42,8 +42,8 @@ NASTY_VALUES: tuple[Any, ...] = (
     {"llama_guard": "guard"}, {"classifier": "classifier", "safe_labels": ["x"]}, {"openings": None},
     "openings", "guard", "classifier", "base", "expert", "safety.jsonl", "benign.jsonl", "domain.jsonl",
     "linear", "slerp", "ties", "dare_ties", "model", "layer", "module", "tensor", "tpe", "nsga2", "nsga3", "cmaes",
-    "gp", "random", "exact_match", "guard", "llm_judge", "classifier", "compliance", "multiple_choice",
-    "regex", "boxed", "last_number", "vllm", "ray", "in_process", "float16", "bfloat16",
+    "cmaes_sweep", "map", "grid", "gp", "random", "exact_match", "guard", "llm_judge", "classifier", "compliance",
+    "multiple_choice", "regex", "boxed", "last_number", "vllm", "ray", "in_process", "float16", "bfloat16",
 )  # fmt: skip
 NASTY_TOKENS = (
     "{", "}", "[", "]", ":", ",", "-", "?", "&a", "*a", "&a [*a]", "<<", "<<: *a", "!!python/object:os.system",

@@ -12,6 +12,7 @@ from service.samplers.cma_sweep import CmaEsSweep
 from service.samplers.gaussian_process import GaussianProcess
 from service.samplers.gradient import GradientSearch
 from service.samplers.grid import Grid
+from service.samplers.map_surrogate import Map
 from service.samplers.nsga2 import Nsga2
 from service.samplers.nsga3 import Nsga3
 from service.samplers.random_search import RandomSearch
@@ -27,6 +28,7 @@ _SAMPLERS: tuple[Sampler, ...] = (
     CmaEs(),
     GradientSearch(),
     CmaEsSweep(),
+    Map(),
 )
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType({sampler.name: sampler for sampler in _SAMPLERS})
@@ -38,6 +40,7 @@ __all__ = [
     "GaussianProcess",
     "GradientSearch",
     "Grid",
+    "Map",
     "Nsga2",
     "Nsga3",
     "RandomSearch",
