@@ -1,0 +1,84 @@
+"""The cells of the benchmark: which searches there are, where their results lie, and how they are filled."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from benchmarks.search.families import Family, prepared, worker
+from benchmarks.search.sampler_run import SamplerRun
+from benchmarks.search.trial_records import TrialRecord, append_record, read_records, rewrite_records
+from service.samplers import SAMPLERS
+from service.studies.trial_cost import is_spent
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One search.
+
+    Args:
+        family: that is searched.
+        granularity: of its space.
+        sampler: a name in `SAMPLERS`.
+        seed: of the sampler.
+    """
+
+    family: Family
+    granularity: str
+    sampler: str
+    seed: int
+
+    def path(self, results: Path) -> Path:
+        """Where its trials are kept."""
+        return results / self.family.name / self.granularity / self.sampler / f"seed-{self.seed}.jsonl"
+
+    def records(self, results: Path) -> list[TrialRecord]:
+        """Its trials so far."""
+        return read_records(self.path(results))
+
+    def __str__(self) -> str:
+        return f"{self.family.name} {self.granularity} {self.sampler} {self.seed}"
+
+
+def cells_of(
+    families: Sequence[Family], granularities: Sequence[str], samplers: Sequence[str], n_seeds: int
+) -> list[Cell]:
+    """All combinations; a sampler in which no chance has a part is run once."""
+    return [
+        Cell(family, granularity, sampler, seed)
+        for family, granularity, seed, sampler in product(families, granularities, range(n_seeds), samplers)
+        if SAMPLERS[sampler].is_random or seed == 0
+    ]
+
+
+def fill(cells: Sequence[Cell], results: Path, budget: float, n_processes: int) -> Iterator[Cell]:
+    """Run what is missing, each process one cell at a time; those that are whole come first."""
+    left = [cell for cell in cells if not is_whole(cell.records(results), budget)]
+    yield from (cell for cell in cells if cell not in left)
+    # A fresh interpreter each: torch's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_processes, context) as processes:
+        for done in as_completed([processes.submit(run_cell, cell, results, budget) for cell in left]):
+            yield done.result()
+
+
+def run_cell(cell: Cell, results: Path, budget: float) -> Cell:
+    """Go on with a cell until its budget is spent."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    search, path, done = prepared(cell.family, cell.granularity), cell.path(results), cell.records(results)
+    rewrite_records(path, done)
+    run = SamplerRun(search, cell.sampler, cell.seed, budget, worker(cell.family).evaluate, done)
+    for record in run.records():
+        append_record(path, record)
+    return cell
+
+
+def is_whole(records: Sequence[TrialRecord], budget: float) -> bool:
+    """Whether a run's budget is spent."""
+    return bool(records) and is_spent(records[-1].spent, budget)
