@@ -10,7 +10,7 @@ from service.samplers.auto import choose_sampler
 from service.samplers.cma_es import CmaEs
 from service.samplers.cma_sweep import CmaEsSweep
 from service.samplers.gaussian_process import GaussianProcess
-from service.samplers.gradient import GradientSearch
+from service.samplers.gradient_search import GradientSearch
 from service.samplers.grid import Grid
 from service.samplers.map_surrogate import Map
 from service.samplers.nsga2 import Nsga2

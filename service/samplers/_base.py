@@ -25,6 +25,8 @@ class SearchShape:
         n_workers: that evaluate at once.
         n_differentiable: objectives whose gradients with respect to the trial's numbers can be had.
         gradient_share: of each set, how much a backward pass runs over.
+        objectives: their names, in the order of a trial's values.
+        upper_bounds: what none of them can exceed, in the same order; None where there is no such bound.
     """
 
     n_dims: int
@@ -33,6 +35,8 @@ class SearchShape:
     n_workers: int = 1
     n_differentiable: int = 0
     gradient_share: float = 1.0
+    objectives: tuple[str, ...] = ()
+    upper_bounds: tuple[float | None, ...] = ()
 
 
 class Sampler(ABC):

@@ -28,6 +28,11 @@ class UnitBox:
         """Of the cube."""
         return len(self._names)
 
+    @property
+    def width(self) -> NDArray[np.float64]:
+        """Of each parameter's bounds."""
+        return self._width
+
     def point(self, params: Mapping[str, float]) -> NDArray[np.float64]:
         """`n_dims` numbers in [0, 1]."""
         values = np.array([params[name] for name in self._names])

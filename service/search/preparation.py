@@ -137,6 +137,8 @@ class PreparedSearch:
             n_workers=workers.count,
             n_differentiable=len(self.differentiable),
             gradient_share=search.gradient_share,
+            objectives=self.objectives,
+            upper_bounds=tuple(SCORERS[self.measures[name].scorer].upper_bound for name in self.objectives),
         )
 
     def choose_sampler(self) -> tuple[str, str]:

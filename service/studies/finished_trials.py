@@ -12,7 +12,7 @@ from service.studies.trial_cost import cost_of
 from workers.evaluation import Evaluation
 
 # How many trials stand in for landmarks where there are none.
-_N_STAND_INS = 10
+N_STAND_INS = 10
 # How much worse than the worst landmark the reference point lies, as a share of the landmarks' range.
 _REFERENCE_MARGIN = 0.1
 
@@ -125,8 +125,13 @@ def reference_point(trials: Sequence[FinishedTrial], n_objectives: int) -> tuple
     """
     succeeded = [trial for trial in trials if trial.succeeded]
     landmarks = [trial.values for trial in succeeded if trial.landmark]
-    known = landmarks or [trial.values for trial in succeeded[:_N_STAND_INS]]
+    known = landmarks or [trial.values for trial in succeeded[:N_STAND_INS]]
     if not known:
         return (0.0,) * n_objectives
-    columns = list(zip(*known, strict=True))
+    return reference_below(known)
+
+
+def reference_below(values: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """The reference point of landmarks, or of trials that stand in for them, `n_points x n_objectives`; not empty."""
+    columns = list(zip(*values, strict=True))
     return tuple(min(column) - _REFERENCE_MARGIN * ((max(column) - min(column)) or 1.0) for column in columns)

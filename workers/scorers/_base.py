@@ -43,6 +43,7 @@ class Scorer(ABC):
         required_fields: of `Example`, that every example must have.
         optional_fields: of `Example`, that it reads where an example has them.
         differentiable: whether a gradient of it exists.
+        upper_bound: what it cannot exceed and flattens towards, as a likelihood does; None where it does not.
         options_type: what may be said of it.
         brings_examples: it has examples of its own, and a specification names no set.
 
@@ -56,6 +57,7 @@ class Scorer(ABC):
     required_fields: ClassVar[tuple[str, ...]]
     optional_fields: ClassVar[tuple[str, ...]] = ()
     differentiable: ClassVar[bool] = False
+    upper_bound: ClassVar[float | None] = None
     options_type: ClassVar[type[ScorerOptions]] = ScorerOptions
     brings_examples: ClassVar[bool] = False
 

@@ -17,6 +17,7 @@ class AnswerLikelihoodScorer(Scorer):
     name = "answer_likelihood"
     required_fields = ("prompt", "answer")
     differentiable = True
+    upper_bound = 0.0
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """See `Scorer.prepare`."""
