@@ -59,7 +59,7 @@ def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, ou
         merge: the numbers.
         out: contiguous, of that shape; overwritten.
     """
-    bands = [_in_band(vector.band, out.device) for vector in merge.vectors]
+    bands = [elements_in(vector.band, out.device) for vector in merge.vectors]
     for block, (base_part, *expert_parts), start in _blocks((base, *experts), out):
         reference = base_part.float()
         parts = zip(expert_parts, merge.vectors, bands, strict=True)
@@ -72,13 +72,13 @@ def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, ou
 def masked_norms(base: Tensor, expert: Tensor, vector: MaskedTaskVector) -> tuple[float, float]:
     """The sum of magnitudes of a task vector, and of what its masks leave of it."""
     delta = expert.float().reshape(-1) - base.float().reshape(-1)
-    kept = _kept(delta, vector, _in_band(vector.band, delta.device), 0)
+    kept = kept_elements(delta, vector, elements_in(vector.band, delta.device), 0)
     whole = float(delta.abs().sum())
     return whole, whole if kept is None else float((delta * kept).abs().sum())
 
 
 def _weighted(delta: Tensor, vector: MaskedTaskVector, band: Tensor | None, start: int) -> Tensor:
-    kept = _kept(delta, vector, band, start)
+    kept = kept_elements(delta, vector, band, start)
     if kept is not None:
         delta = delta * kept
     if vector.rescaling != 1:
@@ -89,21 +89,21 @@ def _weighted(delta: Tensor, vector: MaskedTaskVector, band: Tensor | None, star
 def _consensus(deltas: Tensor, weights: Tensor, merge: MaskedMerge) -> Tensor:
     """`n_experts x n` weighted task vectors as one, `n`."""
     if merge.elect_sign:
-        elected = (_in_order(deltas) >= 0).to(deltas.dtype) * 2 - 1
+        elected = (in_order(deltas) >= 0).to(deltas.dtype) * 2 - 1
         agrees = deltas.sign() == elected
-        total = _in_order(deltas * agrees)
-        divisor = _in_order(weights * agrees)
+        total = in_order(deltas * agrees)
+        divisor = in_order(weights * agrees)
         divisor = torch.where(divisor == 0, torch.ones_like(divisor), divisor)
     else:
-        total = _in_order(deltas)
-        divisor = _in_order(weights)
+        total = in_order(deltas)
+        divisor = in_order(weights)
         divisor = torch.where(divisor.abs() < _NOTHING, torch.ones_like(divisor), divisor)
     if merge.normalize:
         total = total / divisor
     return total * _single(merge.scale) if merge.scale != 1 else total
 
 
-def _in_order(stacked: Tensor) -> Tensor:
+def in_order(stacked: Tensor) -> Tensor:
     """The sum over experts, the first ones first: of many, torch adds in another order."""
     total = stacked[0].clone()
     for part in stacked[1:]:
@@ -111,7 +111,7 @@ def _in_order(stacked: Tensor) -> Tensor:
     return total
 
 
-def _in_band(band: RankBand, device: torch.device) -> Tensor | None:
+def elements_in(band: RankBand, device: torch.device) -> Tensor | None:
     """Which elements of the whole tensor the band holds, a byte each; None where it holds all."""
     if band.order is None:
         return None
@@ -121,7 +121,7 @@ def _in_band(band: RankBand, device: torch.device) -> Tensor | None:
     return inside
 
 
-def _kept(delta: Tensor, vector: MaskedTaskVector, band: Tensor | None, start: int) -> Tensor | None:
+def kept_elements(delta: Tensor, vector: MaskedTaskVector, band: Tensor | None, start: int) -> Tensor | None:
     """A mask of `n` elements; None where all are kept."""
     kept = None if band is None else band[start : start + len(delta)]
     if vector.drop.keeps_all:

@@ -19,6 +19,7 @@ from workers.merge_methods.model_stock import ModelStock
 from workers.merge_methods.multislerp import MultiSlerp
 from workers.merge_methods.nearswap import NearSwap
 from workers.merge_methods.nuslerp import NuSlerp
+from workers.merge_methods.parameter_gradients import ParameterGradients
 from workers.merge_methods.passthrough import Passthrough
 from workers.merge_methods.ram import Ram
 from workers.merge_methods.ramplus_tl import RamPlusTensorLocal
@@ -69,6 +70,7 @@ __all__ = [
     "MultiSlerp",
     "NearSwap",
     "NuSlerp",
+    "ParameterGradients",
     "Passthrough",
     "Ram",
     "RamPlusTensorLocal",

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from search_spaces import MergeRecipe, MethodSignature
+from search_spaces.errors import RecipeError
 from search_spaces.merge_recipe import BASE
 from search_spaces.method_signature import SHARED
+from workers.merge_methods.parameter_gradients import ParameterGradients
 from workers.merge_methods.ranking_files import RankingFiles
 
 _T = TypeVar("_T")
@@ -46,6 +48,15 @@ class SourceTensors:
     def pair(self) -> tuple[Tensor, Tensor]:
         """The two models of a method that merges two: the last expert, after the one before it (or the base)."""
         return (self.base, *self.experts)[-2], self.experts[-1]
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether every expert has the base's numbers."""
+
+        def compared() -> bool:
+            return all(e.dtype == self.base.dtype and torch.equal(e, self.base) for e in self.experts)
+
+        return self.kept("unchanged", compared)
 
     def kept(self, key: Hashable, make: Callable[[], _T]) -> _T:
         """What was made under this key, or is made now; it must depend on the tensors and the key alone."""
@@ -152,3 +163,31 @@ class MergeMethod(ABC):
         Raises:
             CandidateError: the numbers have no merge, such as weights that sum to zero.
         """
+
+    def pull_back(self, tensors: SourceTensors, parameters: GroupParameters, gradient: Tensor) -> ParameterGradients:
+        """d loss / d leading parameter of every model that has one, and d loss / d `lambda` where there is one.
+
+        What is constant almost everywhere (masks, elections, rescaling) and random draws are taken as given.
+
+        Args:
+            tensors: the parameter in every model, on the gradient's device or a CPU; never changed.
+            parameters: the numbers of its group, of which there is a merge.
+            gradient: d loss / d merged parameter, of the sources' shape; computed in float64 where it is that, else
+                in float32, in blocks.
+
+        Raises:
+            RecipeError: the method is not differentiable.
+        """
+        raise RecipeError(
+            f"Gradients need a method that is differentiable, but '{self.signature.name}' is not. "
+            "`paretomerge methods` says which are."
+        )
+
+    def is_constant(self, tensors: SourceTensors, parameters: GroupParameters) -> bool:
+        """Whether the merged parameter is the same whatever the numbers that have a gradient are.
+
+        Args:
+            tensors: see `merge`.
+            parameters: see `merge`.
+        """
+        return tensors.is_unchanged

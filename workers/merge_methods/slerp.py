@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 from search_spaces import METHOD_SIGNATURES
 from workers.merge_kernels import mix
 from workers.merge_kernels.one_thread import one_thread
+from workers.merge_kernels.pull_back import difference_products, products
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.parameter_gradients import ParameterGradients
 
 # Above it the angle is too small to divide by its sine: the arc is a straight line (as in mergekit).
 _PARALLEL = 0.9995
@@ -32,8 +35,19 @@ class Slerp(MergeMethod):
 
     def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:
         """See `MergeMethod.merge`."""
-        cosine = tensors.kept("cosine of the pair", lambda: _cosine(*tensors.pair))
-        mix(tensors.pair, _scalars(parameters.experts[-1]["t"], cosine), out)
+        mix(tensors.pair, _scalars(parameters.experts[-1]["t"], _cosine_of(tensors)), out)
+
+    def pull_back(self, tensors: SourceTensors, parameters: GroupParameters, gradient: Tensor) -> ParameterGradients:
+        """See `MergeMethod.pull_back`."""
+        first, second = tensors.pair
+        a, b = _scalar_slopes(parameters.experts[-1]["t"], _cosine_of(tensors))
+        (along,) = products(gradient, (first,))
+        (across,) = difference_products(gradient, first, (second,))
+        return ParameterGradients.of_pair("t", (a + b) * along + b * across, len(tensors.experts))
+
+
+def _cosine_of(tensors: SourceTensors) -> float:
+    return tensors.kept("cosine of the pair", lambda: _cosine(*tensors.pair))
 
 
 def _scalars(t: float, cosine: float) -> tuple[float, float]:
@@ -43,6 +57,14 @@ def _scalars(t: float, cosine: float) -> tuple[float, float]:
         return float(1 - share), float(share)
     omega = torch.acos(torch.tensor(cosine))
     return float(torch.sin((1 - share) * omega) / torch.sin(omega)), float(torch.sin(share * omega) / torch.sin(omega))
+
+
+def _scalar_slopes(t: float, cosine: float) -> tuple[float, float]:
+    """d/dt of `_scalars`."""
+    if abs(cosine) > _PARALLEL:
+        return -1.0, 1.0
+    omega = math.acos(cosine)
+    return -omega * math.cos((1 - t) * omega) / math.sin(omega), omega * math.cos(t * omega) / math.sin(omega)
 
 
 @one_thread()

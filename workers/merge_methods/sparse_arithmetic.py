@@ -9,7 +9,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from workers.merge_kernels import MaskedMerge, MaskedTaskVector, masked_norms, merge_masked
+from workers.merge_kernels.pull_back import pull_back_masked
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.parameter_gradients import ParameterGradients
 
 # Norms below it are not rescaled, as in mergekit.
 _NOTHING = 1e-7
@@ -41,17 +43,25 @@ class SparseArithmetic(MergeMethod):
 
     def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:
         """See `MergeMethod.merge`."""
+        merge_masked(tensors.base, tensors.experts, self._numbers(tensors, parameters), out)
+
+    def pull_back(self, tensors: SourceTensors, parameters: GroupParameters, gradient: Tensor) -> ParameterGradients:
+        """See `MergeMethod.pull_back`: straight through masks, rescaling and election."""
+        merge = self._numbers(tensors, parameters)
+        slopes, by_scale = pull_back_masked(tensors.base, tensors.experts, merge, gradient)
+        return ParameterGradients.of_weights(slopes, **{"lambda": by_scale})
+
+    def _numbers(self, tensors: SourceTensors, parameters: GroupParameters) -> MaskedMerge:
         vectors = [self.mask(tensors, expert, parameters) for expert in range(len(tensors.experts))]
         if parameters.shared["rescale"]:
             method = self.signature.name
             vectors = [_rescaled(tensors, expert, vector, method) for expert, vector in enumerate(vectors)]
-        merge = MaskedMerge(
+        return MaskedMerge(
             tuple(vectors),
             elect_sign=self.elect_sign,
             normalize=parameters.normalize,
             scale=parameters.shared["lambda"],
         )
-        merge_masked(tensors.base, tensors.experts, merge, out)
 
 
 def _rescaled(tensors: SourceTensors, expert: int, vector: MaskedTaskVector, method: str) -> MaskedTaskVector:

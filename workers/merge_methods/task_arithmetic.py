@@ -6,7 +6,9 @@ from torch import Tensor
 
 from search_spaces import METHOD_SIGNATURES
 from workers.merge_kernels import MaskedMerge, MaskedTaskVector, merge_masked
+from workers.merge_kernels.pull_back import pull_back_masked
 from workers.merge_methods._base import GroupParameters, MergeMethod, SourceTensors
+from workers.merge_methods.parameter_gradients import ParameterGradients
 
 
 class TaskArithmetic(MergeMethod):
@@ -20,9 +22,17 @@ class TaskArithmetic(MergeMethod):
 
     def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:
         """See `MergeMethod.merge`."""
-        merge = MaskedMerge(
-            tuple(MaskedTaskVector(weight) for weight in parameters.values("weight")),
-            normalize=parameters.normalize,
-            scale=parameters.shared["lambda"],
-        )
-        merge_masked(tensors.base, tensors.experts, merge, out)
+        merge_masked(tensors.base, tensors.experts, _numbers(parameters), out)
+
+    def pull_back(self, tensors: SourceTensors, parameters: GroupParameters, gradient: Tensor) -> ParameterGradients:
+        """See `MergeMethod.pull_back`."""
+        slopes, by_scale = pull_back_masked(tensors.base, tensors.experts, _numbers(parameters), gradient)
+        return ParameterGradients.of_weights(slopes, **{"lambda": by_scale})
+
+
+def _numbers(parameters: GroupParameters) -> MaskedMerge:
+    return MaskedMerge(
+        tuple(MaskedTaskVector(weight) for weight in parameters.values("weight")),
+        normalize=parameters.normalize,
+        scale=parameters.shared["lambda"],
+    )
