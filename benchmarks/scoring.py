@@ -20,7 +20,7 @@ from workers.inference_engines import TokenizedPair
 from workers.inference_engines.batching import length_sorted_batches
 from workers.inference_engines.opening import load_engine
 from workers.inference_engines.transformers_engine import TransformersEngine
-from workers.scorers import AnswerLikelihoodScorer, ExactMatch, RefusalMargin
+from workers.scorers import AnswerLikelihoodScorer, ExactMatch, RefusalMargin, Scorer
 
 # What is promised: the share of the bare loop's tokens per second.
 LIMIT = 0.9
@@ -66,7 +66,7 @@ def main() -> None:
     options = parser.parse_args()
     disable_progress_bar()  # type: ignore[no-untyped-call]
     engine = load_engine(str(options.model), "float32", "cpu")
-    measured = {
+    measured: dict[type[Scorer], tuple[Example, ...]] = {
         AnswerLikelihoodScorer: read_examples(SETS / "domain.jsonl")[: options.examples],
         ExactMatch: read_examples(SETS / "domain.jsonl")[: options.examples],
         RefusalMargin: read_examples(SETS / "safety.jsonl")[: options.examples],

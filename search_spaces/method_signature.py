@@ -162,6 +162,12 @@ class MethodSignature:
         """What is given for a model, or under `SHARED` for all of them."""
         return self.shared_parameters if owner == SHARED else self.parameters
 
+    def differentiable_parameters_of(self, owner: str) -> tuple[MethodParameter, ...]:
+        """Those of `parameters_of` for which there is a gradient: the leading one, and `lambda`."""
+        if not self.differentiable:
+            return ()
+        return tuple(p for p in self.parameters_of(owner) if p == self.leading or p.name == "lambda")
+
     def merges_task_vectors(self, chosen: bool) -> bool:
         """Whether experts are merged as differences from the base; `chosen` counts where that is a choice."""
         return chosen if self.base is BaseRole.OPTIONAL_ORIGIN else self.base is BaseRole.ORIGIN

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from search_spaces import MergeRecipe
 from search_spaces.errors import CandidateError, ExportError, GenerationError
 from search_spaces.merge_recipe import BASE
-from workers.evaluation import Assignment, Evaluation, FailureReason, Score
+from workers.evaluation import Assignment, Evaluation, FailureReason, GradientRequest, Score
 from workers.example_set import Example
+from workers.gradient_scoring import GradientScoring, ScoredGradients
 from workers.inference_engines import GenerationOptions, InferenceEngine
 from workers.inference_engines.opening import load_engine
 from workers.merge_memory import DEFAULT_CACHE_GIB
@@ -69,6 +70,8 @@ class WorkerSetup:
         tensor_parallel: see `VllmOptions`.
         cache_gib: see `MergeDevice`.
         tokenizer: whose tokens candidates have; see `MergeRecipe.tokenizer_source`.
+        checkpoint_activations: backward passes compute activations again instead of keeping them: less memory, for one
+            more forward pass.
     """
 
     models: Mapping[str, str]
@@ -81,6 +84,7 @@ class WorkerSetup:
     tensor_parallel: int = 1
     cache_gib: float = DEFAULT_CACHE_GIB
     tokenizer: str | None = None
+    checkpoint_activations: bool = False
 
     @property
     def worker_class(self) -> type[CandidateWorker]:
@@ -122,6 +126,7 @@ class CandidateWorker:
 
         Raises:
             GenerationError: a guard or judge gives no answers, which is not the candidate's fault.
+            UserError: a gradient is asked for that does not exist; see `GradientScoring.score`.
         """
         try:
             make_s, _ = _timed(lambda: self.candidate.make(assignment.recipe))
@@ -133,15 +138,32 @@ class CandidateWorker:
             raise
         except (MemoryError, RuntimeError) as error:
             return _out_of_memory(error)
-        return Evaluation(found.scores, make_s, score_s, tuple(answers), share=found.share)
+        if isinstance(found, RaceResult):
+            return Evaluation(found.scores, make_s, score_s, tuple(answers), share=found.share)
+        return Evaluation(
+            found.scores,
+            make_s,
+            score_s,
+            tuple(answers),
+            gradients=found.gradients,
+            gradient_failure=found.failure,
+        )
 
-    def _score(self, assignment: Assignment) -> RaceResult:
+    def _score(self, assignment: Assignment) -> RaceResult | ScoredGradients:
+        if assignment.gradient is not None:
+            return self._score_with_gradients(assignment, assignment.gradient)
         if assignment.rivals:
             sizes = {name: len(self.setup.measures[name].examples) for name in assignment.measures}
             return race(sizes, assignment.rivals, self._score_shard)
         scores = {name: self.scorer(name).score() for name in assignment.measures}
         _check_finite(scores)
         return RaceResult(scores, share=1.0)
+
+    def _score_with_gradients(self, assignment: Assignment, request: GradientRequest) -> ScoredGradients:
+        scoring = GradientScoring(self.candidate, assignment.recipe, self.scorer, request)
+        found = scoring.score(assignment.measures)
+        _check_finite(found.scores)
+        return found
 
     def _score_shard(self, measure: str, shard: int) -> tuple[float, ...]:
         score = self.shard_scorer(measure, shard).score()
@@ -184,6 +206,7 @@ def _open_transformers(setup: WorkerSetup, checkpoints: Mapping[str, OpenedCheck
     else:
         headers = {name: checkpoint.header for name, checkpoint in checkpoints.items()}
         engine = load_resized_engine(headers, setup.dtype, setup.device, setup.max_batch_tokens)
+    engine.checkpoint_activations = setup.checkpoint_activations
     return engine, LiveCandidate(engine.model, checkpoints, setup.cache_gib)
 
 

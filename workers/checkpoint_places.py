@@ -49,7 +49,12 @@ def checkpoint_places(model: Any, names: Container[str]) -> dict[str, Tensor]:
 
 def _written(model: Any) -> Iterator[tuple[str, Tensor]]:
     """What a checkpoint says of a model: its parameters, and the buffers that are saved with them."""
-    yield from ((name, parameter.data) for name, parameter in model.named_parameters())
+    yield from ((name, leaf.data) for name, leaf in _leaves(model))
+
+
+def _leaves(model: Any) -> Iterator[tuple[str, Tensor]]:
+    """The same themselves, as autograd knows them."""
+    yield from model.named_parameters()
     saved = model.state_dict().keys()
     for name, buffer in model.named_buffers():
         if name in saved and buffer.is_floating_point():
@@ -71,6 +76,39 @@ def _as_saved(model: Any, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]
             f"{', '.join(copied[:3])} in another form: it cannot be overwritten in place."
         )
     return places
+
+
+def places_in(model: Any, places: Mapping[str, Tensor]) -> list[tuple[Tensor, tuple[str, ...]]]:
+    """Each of the model's own parameters (and saved buffers) with the checkpoint tensors that lie in it.
+
+    Args:
+        model: of transformers; what its modules share (tied weights) comes once.
+        places: see `checkpoint_places`.
+    """
+    by_storage: dict[int, list[tuple[str, int]]] = {}
+    for name, place in places.items():
+        by_storage.setdefault(place.untyped_storage().data_ptr(), []).append((name, int(place.storage_offset())))
+    found = []
+    for _, whole in _leaves(model):
+        first = int(whole.storage_offset())
+        inside = range(first, first + max(1, whole.numel()))
+        there = by_storage.get(whole.untyped_storage().data_ptr(), [])
+        found.append((whole, tuple(name for name, offset in there if offset in inside)))
+    return found
+
+
+def same_place(of: Tensor, whole: Tensor, place: Tensor) -> Tensor:
+    """The part of a tensor that lies in it as `place` lies in `whole`; a view where the layouts are equal.
+
+    Args:
+        of: of `whole`'s shape, such as its gradient.
+        whole: a model's parameter.
+        place: a view of it.
+    """
+    if of.stride() != whole.stride():
+        of = torch.empty_strided(whole.shape, whole.stride(), dtype=of.dtype, device=of.device).copy_(of)
+    offset = of.storage_offset() + place.storage_offset() - whole.storage_offset()
+    return of.as_strided(place.shape, place.stride(), offset)
 
 
 def write_whole(place: Tensor, write: Callable[[Tensor], None]) -> None:

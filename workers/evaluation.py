@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from random import Random
 from statistics import stdev
 
 from search_spaces import MergeRecipe
+from search_spaces.errors import SpecificationError
 from search_spaces.merge_recipe import Coefficients
 
 
@@ -61,17 +63,36 @@ class Rival:
 
 @dataclass(frozen=True, slots=True)
 class GradientRequest:
-    """Which measures' derivatives with respect to the coefficients are asked for.
+    """Of which measures gradients are wanted.
 
     Args:
-        measures: differentiable ones, of those that are scored.
-        share: of each set, over how much of it the backward pass runs: `int(share * n)` examples, at least 1.
-        seed: of the choice of these examples.
+        measures: differentiable ones, among those that are scored.
+        share: of each set's examples, how many the backward pass goes over; scores are of all of them.
+        seed: decides which.
+
+    Raises:
+        SpecificationError: a share that cannot be.
     """
 
     measures: tuple[str, ...]
     share: float = 1.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise SpecificationError(f"`share` of a gradient must be in (0, 1], but got {self.share}.")
+
+    @property
+    def cost(self) -> float:
+        """In evaluation-equivalents: a backward pass costs two forward passes."""
+        return 1 + 2 * self.share
+
+    def part(self, measure: str, n: int) -> frozenset[int]:
+        """Which of a set's `n` examples the backward pass goes over; at least one."""
+        if self.share == 1:
+            return frozenset(range(n))
+        size = max(1, int(self.share * n))
+        return frozenset(Random(f"{self.seed}/{measure}").sample(range(n), size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +104,7 @@ class Assignment:
         measures: the names of the measures to score.
         prompts: to be answered greedily.
         rivals: whom the candidate races against (see `workers.racing`); without any it is scored whole, at once.
-        gradient: what is asked for beside scores, if anything.
+        gradient: of what gradients are wanted besides; a candidate of which any are races against nobody.
     """
 
     recipe: MergeRecipe
@@ -106,8 +127,9 @@ class Evaluation:
         message: of the failure, for a person.
         share: of the sets' examples, how many were scored; below 1 where a race was stopped, and its scores are
             estimates.
-        gradients: measure → owner → group → parameter → derivative of the score, of the parameters that have one.
-        gradient_failure: why there are none although they were asked for; the scores hold.
+        gradients: measure → owner → group → parameter → d score / d parameter, as in `MergeRecipe.coefficients`; of
+            the parameters that have one.
+        gradient_failure: why there are none although they were asked for; the scores stay valid.
     """
 
     scores: Mapping[str, Score] = field(default_factory=dict)

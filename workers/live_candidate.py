@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from search_spaces import MergeRecipe
 from search_spaces.merge_recipe import BASE
-from workers.checkpoint_places import checkpoint_places, write_whole
+from workers.checkpoint_places import checkpoint_places, places_in, write_whole
 from workers.checkpoints import OpenedCheckpoint
 from workers.merge_kernels.one_thread import one_thread
 from workers.merge_memory import DEFAULT_CACHE_GIB, MergeDevice
@@ -33,6 +33,10 @@ class LiveCandidate:
         checkpoints: model name → checkpoint, `base` first, then the experts in the recipe's order.
         cache_gib: see `MergeDevice`; the device is the model's.
 
+    Attributes:
+        places: see `checkpoint_places`.
+        sources: what is merged into them.
+
     Raises:
         IncompatibleModelsError: see `check_compatible`.
         CheckpointError: see `checkpoint_places`.
@@ -42,11 +46,16 @@ class LiveCandidate:
         self, model: Any, checkpoints: Mapping[str, OpenedCheckpoint], cache_gib: float = DEFAULT_CACHE_GIB
     ) -> None:
         self.model = model
-        self._targets = checkpoint_places(model, checkpoints[BASE])
-        dtype, device = _dtype(self._targets.values()), next(iter(self._targets.values())).device
-        self.sources = MergeSources(checkpoints, self._targets, dtype, MergeDevice(str(device), cache_gib))
+        self.places = checkpoint_places(model, checkpoints[BASE])
+        dtype, device = _dtype(self.places.values()), next(iter(self.places.values())).device
+        self.sources = MergeSources(checkpoints, self.places, dtype, MergeDevice(str(device), cache_gib))
         self._held: dict[str, GroupParameters] = {}
         self._held_method, self._held_versions = "", self._versions()
+
+    @cached_property
+    def parameter_places(self) -> list[tuple[Tensor, tuple[str, ...]]]:
+        """See `places_in`."""
+        return places_in(self.model, self.places)
 
     @torch.no_grad()
     def make(self, recipe: MergeRecipe) -> None:
@@ -72,7 +81,7 @@ class LiveCandidate:
         tensors, parameters = pair
         # A merge that fails may have written a part.
         self._held.pop(tensors.name, None)
-        write_whole(self._targets[tensors.name], partial(method.merge, tensors, parameters))
+        write_whole(self.places[tensors.name], partial(method.merge, tensors, parameters))
         self._held[tensors.name] = parameters
 
     def forget(self) -> None:

@@ -49,6 +49,14 @@ class MergeSources:
         base, *experts = (checkpoint.tensor(name) for checkpoint in self.checkpoints.values())
         return SourceTensors(name, base, tuple(experts))
 
+    def tensors(self, name: str) -> SourceTensors:
+        """One parameter in every model, where it lies between candidates."""
+        return self._tensors[name]
+
+    def on_device(self, name: str) -> SourceTensors:
+        """The same where it is merged; what is streamed is there until the next is asked for."""
+        return self._tensors[name] if self._streamed is None else self._streamed.one(self._tensors[name])
+
     def memory(self, method: str) -> MergeMemory:
         """Where all of it lies while a method's recipes are merged."""
         headers = {name: checkpoint.header for name, checkpoint in self.checkpoints.items()}

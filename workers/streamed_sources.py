@@ -50,6 +50,10 @@ class StreamedSources:
         if waiting is not None:
             yield self._wait(*waiting)
 
+    def one(self, tensors: SourceTensors) -> SourceTensors:
+        """A single tensor on the device, out of turn."""
+        return self._wait(*self._start(tensors), None)[0]
+
     def _start(self, tensors: SourceTensors) -> tuple[SourceTensors, int]:
         turn = self._turn = (self._turn + 1) % _N_BUFFERS
         if self._copied[turn] is not None:

@@ -13,6 +13,7 @@ from search_spaces.merge_recipe import BASE
 from workers.checkpoint_places import write_whole
 from workers.checkpoints import MappedCheckpoint
 from workers.checkpoints.heads import fit_heads
+from workers.coefficient_gradients import coefficient_gradients
 from workers.live_candidate import LiveCandidate
 
 _SMALL = {
@@ -72,16 +73,18 @@ def candidate_of(folders: dict[str, Path]) -> LiveCandidate:
 
 def merged(candidate: LiveCandidate) -> Any:
     """θ_base + 0.4 τ for every tensor."""
-    names = candidate.sources.checkpoints[BASE].header.merged_names
-    return candidate.merged_model(
-        MergeRecipe(
-            method="task_arithmetic",
-            base="base",
-            experts={"expert": "expert"},
-            groups=group_parameters(names, "model"),
-            coefficients={"expert": {"model": {"weight": WEIGHT}}},
-            dtype="float32",
-        )
+    return candidate.merged_model(recipe_of(candidate, "model"))
+
+
+def recipe_of(candidate: LiveCandidate, granularity: str) -> MergeRecipe:
+    groups = group_parameters(candidate.sources.checkpoints[BASE].header.merged_names, granularity)
+    return MergeRecipe(
+        method="task_arithmetic",
+        base="base",
+        experts={"expert": "expert"},
+        groups=groups,
+        coefficients={"expert": {group: {"weight": WEIGHT} for group in groups}},
+        dtype="float32",
     )
 
 
@@ -114,6 +117,31 @@ def test_a_merge_runs_and_is_the_same_when_loaded_again(trio: tuple[Any, Any, An
     assert MappedCheckpoint(tmp_path / "merge").header.tensors.keys() == (
         MappedCheckpoint(tmp_path / "base").header.tensors.keys()
     )
+
+
+def likelihood(model: Any) -> torch.Tensor:
+    """A loss of every parameter."""
+    tokens = torch.tensor([[5, 9, 17, 3, 40, 23, 11, 8]])
+    found: torch.Tensor = model(tokens, labels=tokens).loss
+    return found
+
+
+def test_a_gradient_goes_along_the_task_vector(trio: tuple[Any, Any, Any], tmp_path: Path) -> None:
+    base, expert, merge = trio
+    merge.requires_grad_(True)
+    torch.autograd.backward(likelihood(merge))
+    wanted = sum(
+        float((q.grad * (p.detach() - b.detach())).sum(dtype=torch.float64))
+        for b, p, q in zip(base.parameters(), expert.parameters(), merge.parameters(), strict=True)
+        if q.grad is not None
+    )
+    candidate = candidate_of({BASE: tmp_path / "base", "expert": tmp_path / "expert"})
+    for granularity in ("model", "tensor"):
+        with coefficient_gradients(candidate, recipe_of(candidate, granularity)) as found:
+            torch.autograd.backward(likelihood(candidate.model))
+        slopes = [values["weight"] for values in found.coefficients()["expert"].values()]
+        assert sum(slopes) == pytest.approx(wanted, rel=1e-4, abs=1e-4 * sum(map(abs, slopes)))
+        assert any(slopes)
 
 
 def test_biases_are_merged(tmp_path: Path) -> None:

@@ -40,3 +40,13 @@ def test_what_is_kept_of_a_tensor_outlives_its_copy() -> None:
     for tensors, _ in streamed.over((t, None) for t in given):
         tensors.kept("name", partial(str, tensors.name))
     assert [tensors.kept("name", lambda: "made again") for tensors in given] == [t.name for t in given]
+
+
+def test_tensors_come_alone_in_any_order() -> None:
+    given = sources(torch.float32)
+    streamed = StreamedSources("cpu", buffer_bytes(given))
+    for wanted in [*reversed(given), *given]:
+        found = streamed.one(wanted)
+        assert found.name == wanted.name
+        assert all(map(torch.equal, (found.base, *found.experts), (wanted.base, *wanted.experts)))
+        assert found.base.data_ptr() != wanted.base.data_ptr()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from search_spaces.errors import SpecificationError
 from workers.inference_engines.chat_rendering import render
 from workers.inference_engines.conversation import GenerationOptions, Prompt
 
@@ -62,7 +63,10 @@ class InferenceEngine(TextGenerator):
         device: torch's name of where it computes; models that help a scorer belong there too.
         max_tokens: the longest sequence that the model takes.
         end_id: the token that ends an answer.
+        has_gradients: whether it can run backward.
     """
+
+    has_gradients: ClassVar[bool] = False
 
     tokenizer: Any
     device: str
@@ -93,6 +97,31 @@ class InferenceEngine(TextGenerator):
     @abstractmethod
     def answer_likelihoods(self, pairs: Sequence[TokenizedPair]) -> list[AnswerLikelihood]:
         """The likelihood of each answer after its prompt, in the order of `pairs`."""
+
+    def backward_likelihoods(self, pairs: Sequence[TokenizedPair], weights: Sequence[float]) -> list[AnswerLikelihood]:
+        """The same, and a backward pass of Σ weightᵢ · meanᵢ into whatever requires a gradient.
+
+        Args:
+            pairs: see `answer_likelihoods`.
+            weights: of each pair's log-likelihood per token.
+
+        Raises:
+            SpecificationError: the engine has no gradients.
+        """
+        self.check_gradients()
+        raise NotImplementedError
+
+    def check_gradients(self) -> None:
+        """Refuse what has no gradients.
+
+        Raises:
+            SpecificationError: the engine has none.
+        """
+        if not self.has_gradients:
+            raise SpecificationError(
+                f"Gradients need an engine that runs backward, but {type(self).__name__} does not. "
+                "Set `workers.engine` to `transformers`."
+            )
 
     @abstractmethod
     def complete(self, prompts: Sequence[tuple[int, ...]], options: GenerationOptions) -> list[str]:

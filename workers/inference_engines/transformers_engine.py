@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -11,12 +11,15 @@ from torch import Tensor
 
 from search_spaces.errors import CandidateError
 from workers.inference_engines._base import AnswerLikelihood, InferenceEngine, TokenizedPair
+from workers.inference_engines.activation_checkpointing import checkpointed_layers
 from workers.inference_engines.batching import length_sorted_batches
 from workers.inference_engines.chat_rendering import cut_at, end_ids, end_token
 from workers.inference_engines.conversation import GenerationOptions
 
 # Logits are float32 and as wide as the vocabulary: 4096 tokens of 128 k entries are 2 GiB. Only answers' are kept.
 MAX_BATCH_TOKENS = 4096
+# A backward pass keeps every layer's activations: by what its batches are smaller.
+BACKWARD_SHARE = 4
 
 
 class TransformersEngine(InferenceEngine):
@@ -28,13 +31,19 @@ class TransformersEngine(InferenceEngine):
     Args:
         model: a causal language model in evaluation mode.
         tokenizer: its tokenizer; without a chat template the prompt is used as it stands.
-        max_batch_tokens: upper bound of a batch, padding included.
+        max_batch_tokens: upper bound of a batch, padding included; of a backward pass, a `BACKWARD_SHARE` of it.
+
+    Attributes:
+        checkpoint_activations: a backward pass computes activations again instead of keeping them.
     """
+
+    has_gradients = True
 
     def __init__(self, model: Any, tokenizer: Any, max_batch_tokens: int = MAX_BATCH_TOKENS) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.max_batch_tokens = max_batch_tokens
+        self.checkpoint_activations = False
         self.device = str(model.device)
         self.max_tokens = int(model.config.max_position_embeddings)
         self.end_id = end_token(model.generation_config, tokenizer)
@@ -51,18 +60,48 @@ class TransformersEngine(InferenceEngine):
         return [found[i] for i in range(len(pairs))]
 
     def _score(self, pairs: list[TokenizedPair]) -> list[AnswerLikelihood]:
+        logits, targets = self._predict(pairs)
+        return _likelihoods(_widened(logits), targets, pairs)
+
+    def _predict(self, pairs: list[TokenizedPair]) -> tuple[Tensor, Tensor]:
+        """The logits from the first answer on, `batch x n x vocabulary`, and the tokens that follow, `batch x n`."""
         width = max(map(len, pairs))
         # The logit at a position predicts the next token: start one before the first answer.
         kept = width - min(len(pair.prompt) for pair in pairs) + 1
         tokens = torch.tensor([(*p.prompt, *p.answer, *[self._pad_id] * (width - len(p))) for p in pairs])
         tokens = tokens.to(self.model.device)
         logits = self.model(input_ids=tokens, logits_to_keep=kept, use_cache=False).logits
-        logits = logits[:, -kept:-1].float()  # batch x kept - 1 x vocabulary
-        targets = tokens[:, width - kept + 1 :]
-        chosen = logits.gather(2, targets[:, :, None]).squeeze(2) - logits.logsumexp(2)
-        greedy = logits.argmax(2) == targets
-        offset = width - kept + 1
-        return [_likelihood(chosen[i], greedy[i], pair, offset) for i, pair in enumerate(pairs)]
+        return logits[:, -kept:-1], tokens[:, width - kept + 1 :]
+
+    def backward_likelihoods(self, pairs: Sequence[TokenizedPair], weights: Sequence[float]) -> list[AnswerLikelihood]:
+        """See `InferenceEngine.backward_likelihoods`."""
+        found: dict[int, AnswerLikelihood] = {}
+        with checkpointed_layers(self.model) if self.checkpoint_activations else nullcontext():
+            for batch in length_sorted_batches([len(pair) for pair in pairs], self.max_backward_tokens):
+                scored = self._backward([pairs[i] for i in batch], [weights[i] for i in batch])
+                found.update(zip(batch, scored, strict=True))
+        return [found[i] for i in range(len(pairs))]
+
+    @property
+    def max_backward_tokens(self) -> int:
+        """Upper bound of a batch of a backward pass."""
+        return max(1, self.max_batch_tokens // BACKWARD_SHARE)
+
+    def _backward(self, pairs: list[TokenizedPair], weights: list[float]) -> list[AnswerLikelihood]:
+        with torch.enable_grad():
+            logits, targets = self._predict(pairs)
+        with torch.no_grad():
+            # The head's share by hand: autograd would keep several more tensors as wide as the vocabulary.
+            wide = _widened(logits.detach())
+            likelihoods = _likelihoods(wide, targets, pairs)
+            shares = _token_weights(pairs, weights, targets).to(wide)[:, :, None]
+            slopes = torch.softmax(wide, dim=2).mul_(-shares)
+            slopes.scatter_add_(2, targets[:, :, None], shares)
+            del wide
+        # Where no parameter requires a gradient there is nothing to do.
+        if logits.requires_grad:
+            torch.autograd.backward(logits, slopes.to(logits.dtype))
+        return likelihoods
 
     @torch.inference_mode()
     def complete(self, prompts: Sequence[tuple[int, ...]], options: GenerationOptions) -> list[str]:
@@ -120,6 +159,30 @@ def _seeded(options: GenerationOptions, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(options.seed)
         yield
+
+
+def _widened(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _likelihoods(logits: Tensor, targets: Tensor, pairs: list[TokenizedPair]) -> list[AnswerLikelihood]:
+    chosen = logits.gather(2, targets[:, :, None]).squeeze(2) - logits.logsumexp(2)
+    greedy = logits.argmax(2) == targets
+    offset = _first_target(targets, pairs)
+    return [_likelihood(chosen[i], greedy[i], pair, offset) for i, pair in enumerate(pairs)]
+
+
+def _first_target(targets: Tensor, pairs: list[TokenizedPair]) -> int:
+    """The place of the first target in a row of tokens."""
+    return max(map(len, pairs)) - targets.shape[1]
+
+
+def _token_weights(pairs: list[TokenizedPair], weights: list[float], targets: Tensor) -> Tensor:
+    """What each target's log-likelihood counts, `batch x n`: 0 in prompts and padding."""
+    found, offset = torch.zeros(targets.shape, dtype=torch.float64), _first_target(targets, pairs)
+    for row, pair, weight in zip(found, pairs, weights, strict=True):
+        row[len(pair.prompt) - offset : len(pair) - offset] = weight / len(pair.answer)
+    return found
 
 
 def _likelihood(chosen: Tensor, greedy: Tensor, pair: TokenizedPair, offset: int) -> AnswerLikelihood:

@@ -178,7 +178,12 @@ class MergeMethod(ABC):
         Raises:
             RecipeError: the method is not differentiable.
         """
-        raise RecipeError(
+        raise self.not_differentiable
+
+    @property
+    def not_differentiable(self) -> RecipeError:
+        """What a method without gradients raises."""
+        return RecipeError(
             f"Gradients need a method that is differentiable, but '{self.signature.name}' is not. "
             "`paretomerge methods` says which are."
         )

@@ -11,6 +11,7 @@ from workers.scorers.classifier import ClassifierScorer
 from workers.scorers.compliance import Compliance
 from workers.scorers.exact_match import ExactMatch
 from workers.scorers.guard import GuardScorer
+from workers.scorers.likelihood_terms import LikelihoodScorer, LikelihoodTerm
 from workers.scorers.llm_judge import LlmJudge
 from workers.scorers.lm_eval import LmEval
 from workers.scorers.multiple_choice import MultipleChoice
@@ -40,6 +41,8 @@ __all__ = [
     "Compliance",
     "ExactMatch",
     "GuardScorer",
+    "LikelihoodScorer",
+    "LikelihoodTerm",
     "LlmJudge",
     "LmEval",
     "MultipleChoice",

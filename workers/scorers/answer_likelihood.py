@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from workers.example_set import Example
-from workers.scorers._base import Scorer
+from workers.scorers.likelihood_terms import LikelihoodScorer, LikelihoodTerm
 
 
-class AnswerLikelihoodScorer(Scorer):
+class AnswerLikelihoodScorer(LikelihoodScorer):
     """Mean log-likelihood per answer token; the prompt is masked, the end token counts.
 
     The negative of the loss that Hammoud et al. 2024 (arXiv:2406.14563, eq. 4) minimise. At most 0.
@@ -16,13 +16,9 @@ class AnswerLikelihoodScorer(Scorer):
 
     name = "answer_likelihood"
     required_fields = ("prompt", "answer")
-    differentiable = True
     upper_bound = 0.0
 
-    def prepare(self, examples: Sequence[Example]) -> None:
-        """See `Scorer.prepare`."""
-        self.pairs = [self.engine.tokenize(example.prompt, example.answer) for example in examples]
-
-    def per_example(self) -> list[float]:
-        """See `Scorer.per_example`."""
-        return [likelihood.mean for likelihood in self.engine.answer_likelihoods(self.pairs)]
+    def terms_of(self, examples: Sequence[Example]) -> Iterator[LikelihoodTerm]:
+        """See `LikelihoodScorer.terms_of`."""
+        for i, example in enumerate(examples):
+            yield LikelihoodTerm(i, self.engine.tokenize(example.prompt, example.answer), 1.0)

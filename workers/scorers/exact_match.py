@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from search_spaces.errors import SpecificationError
 from workers.example_set import Example
 from workers.inference_engines import AnswerLikelihood, GenerationOptions
-from workers.scorers._base import ScorerOptions
+from workers.scorers._base import Scorer, ScorerOptions
 from workers.scorers.answer_extraction import EXTRACTIONS, extract_answer, same_answer
-from workers.scorers.answer_likelihood import AnswerLikelihoodScorer
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class ExactMatchOptions(ScorerOptions):
         _check_pattern(self.pattern)
 
 
-class ExactMatch(AnswerLikelihoodScorer):
+class ExactMatch(Scorer):
     """Share of right answers under greedy decoding. From 0 to 1.
 
     Without extraction an answer is right if greedy decoding reproduces it token by token, end token included. No text
@@ -57,13 +56,13 @@ class ExactMatch(AnswerLikelihoodScorer):
     """
 
     name = "exact_match"
-    differentiable = False
+    required_fields = ("prompt", "answer")
     options_type = ExactMatchOptions
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """See `Scorer.prepare`."""
         if self.options.extract == "none":
-            super().prepare(examples)
+            self.pairs = [self.engine.tokenize(example.prompt, example.answer) for example in examples]
             return
         self.prompts = [example.prompt for example in examples]
         self.wanted = [self._extracted(example.answer) or example.answer for example in examples]
