@@ -7,7 +7,7 @@ VLLM_VENV := .venv-vllm
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 MERGEKIT_VENV := .venv-mergekit
 
-.PHONY: demo serve test test-all test-browser test-vllm fuzz parity format bench-methods bench-scoring bench-search bench-service paper-experiment method-fronts real-trio clean
+.PHONY: demo serve test test-all test-browser test-vllm fuzz parity format bench-methods bench-scoring bench-search bench-service paper-experiment method-fronts real-trio clean bench-gradient
 
 demo: $(VENV)/.installed  ## Search the bundled tiny family and export a merge
 	$(BIN)/paretomerge demo
@@ -48,6 +48,9 @@ bench-scoring: real-trio  ## Speed of likelihood scorers, as a share of bare for
 bench-search: $(VENV)/.installed  ## Samplers against each other, minutes; FULL=1 for all granularities, HARD= and REAL= for folders of models
 	$(BIN)/python -m benchmarks.search $(if $(FULL),--full) $(if $(HARD),--hard $(HARD)) $(if $(REAL),--real $(REAL)) \
 		--to docs/search_benchmark.md
+
+bench-gradient: real-trio  ## What an evaluation with gradients costs beside a plain one: seconds and memory
+	$(BIN)/python -m benchmarks.gradient_cost build/real-trio
 
 bench-service: $(VENV)/.installed-dev  ## 50 clients while 4 searches run; first paint of 5,000 trials in a browser
 	$(BIN)/python -m benchmarks.service_latency --real

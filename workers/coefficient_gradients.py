@@ -18,6 +18,7 @@ from torch import Tensor
 from search_spaces import MergeRecipe
 from search_spaces.merge_recipe import BASE, Coefficients
 from search_spaces.method_signature import SHARED
+from search_spaces.parameter_groups import tensor_to_group
 from workers.checkpoint_places import same_place
 from workers.live_candidate import LiveCandidate
 from workers.merge_methods import MERGE_METHODS, GroupParameters, ParameterGradients
@@ -39,7 +40,7 @@ class CoefficientGradients:
         if not recipe.signature.differentiable:
             raise self._method.not_differentiable
         self._candidate, self._recipe = candidate, recipe
-        self._group_of = {name: group for group, names in recipe.groups.items() for name in names}
+        self._group_of = tensor_to_group(recipe.groups)
         self._parameters = {group: GroupParameters.of(recipe, group) for group in recipe.groups}
         self.clear()
 

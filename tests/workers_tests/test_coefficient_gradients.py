@@ -50,7 +50,7 @@ class Double:
         self.candidate = LiveCandidate(self.model, self.checkpoints)
         self.candidate.sources.dtype = "float32"  # what recipes call it: they know no float64
         tokenizer = AutoTokenizer.from_pretrained(family / "base", local_files_only=True)
-        self.engine = TransformersEngine(self.model, tokenizer, max_batch_tokens=1024)
+        self.engine = TransformersEngine(self.model, tokenizer, max_batch_tokens=8192)
         self.names = self.checkpoints[BASE].header.merged_names
 
     def recipe(self, granularity: str, method: str = "task_arithmetic", **numbers: float) -> MergeRecipe:
@@ -241,7 +241,7 @@ def test_activations_computed_again_give_the_same(double: Double, examples: tupl
     recipe, scorer = double.recipe("layer"), RefusalMargin(examples, double.engine)
     wanted = weight_slopes(double.gradients(recipe, scorer))
     calls: list[int] = []
-    hook = double.model.gpt_neox.layers[0].mlp.register_forward_hook(lambda *_: calls.append(1))
+    hook = double.model.gpt_neox.layers[0].mlp.register_forward_pre_hook(lambda *_: calls.append(1))
     double.engine.checkpoint_activations = True
     try:
         found = weight_slopes(double.gradients(recipe, scorer))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,8 +19,25 @@ from workers.inference_engines.conversation import GenerationOptions
 
 # Logits are float32 and as wide as the vocabulary: 4096 tokens of 128 k entries are 2 GiB. Only answers' are kept.
 MAX_BATCH_TOKENS = 4096
-# A backward pass keeps every layer's activations: by what its batches are smaller.
-BACKWARD_SHARE = 4
+# A backward pass keeps every layer's activations: by what its batches are smaller. A quarter of the tokens took
+# 2.5 times a forward pass's memory (135 M parameters, float32).
+BACKWARD_SHARE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardPass:
+    """What a batch of pairs gives.
+
+    Args:
+        logits: from the first answer of the batch on, `batch x n x vocabulary`.
+        targets: the tokens that they predict, `batch x n`; prompts and padding among them.
+        hidden_states: the embeddings and what each layer makes of them, `batch x width x hidden` each; only where
+            asked for.
+    """
+
+    logits: Tensor
+    targets: Tensor
+    hidden_states: tuple[Tensor, ...] = ()
 
 
 class TransformersEngine(InferenceEngine):
@@ -31,7 +49,7 @@ class TransformersEngine(InferenceEngine):
     Args:
         model: a causal language model in evaluation mode.
         tokenizer: its tokenizer; without a chat template the prompt is used as it stands.
-        max_batch_tokens: upper bound of a batch, padding included; of a backward pass, a `BACKWARD_SHARE` of it.
+        max_batch_tokens: upper bound of a batch, padding included; of a backward pass, a `BACKWARD_SHARE`th of it.
 
     Attributes:
         checkpoint_activations: a backward pass computes activations again instead of keeping them.
@@ -60,18 +78,20 @@ class TransformersEngine(InferenceEngine):
         return [found[i] for i in range(len(pairs))]
 
     def _score(self, pairs: list[TokenizedPair]) -> list[AnswerLikelihood]:
-        logits, targets = self._predict(pairs)
-        return _likelihoods(_widened(logits), targets, pairs)
+        run = self.forward(pairs)
+        return _likelihoods(widened(run.logits), run.targets, pairs)
 
-    def _predict(self, pairs: list[TokenizedPair]) -> tuple[Tensor, Tensor]:
-        """The logits from the first answer on, `batch x n x vocabulary`, and the tokens that follow, `batch x n`."""
+    def forward(self, pairs: Sequence[TokenizedPair], *, hidden_states: bool = False) -> ForwardPass:
+        """One forward pass over a batch, under the caller's mode of autograd."""
         width = max(map(len, pairs))
         # The logit at a position predicts the next token: start one before the first answer.
         kept = width - min(len(pair.prompt) for pair in pairs) + 1
         tokens = torch.tensor([(*p.prompt, *p.answer, *[self._pad_id] * (width - len(p))) for p in pairs])
         tokens = tokens.to(self.model.device)
-        logits = self.model(input_ids=tokens, logits_to_keep=kept, use_cache=False).logits
-        return logits[:, -kept:-1], tokens[:, width - kept + 1 :]
+        options = {"output_hidden_states": True} if hidden_states else {}
+        found = self.model(input_ids=tokens, logits_to_keep=kept, use_cache=False, **options)
+        hidden = tuple(found.hidden_states) if hidden_states else ()
+        return ForwardPass(found.logits[:, -kept:-1], tokens[:, width - kept + 1 :], hidden)
 
     def backward_likelihoods(self, pairs: Sequence[TokenizedPair], weights: Sequence[float]) -> list[AnswerLikelihood]:
         """See `InferenceEngine.backward_likelihoods`."""
@@ -89,12 +109,13 @@ class TransformersEngine(InferenceEngine):
 
     def _backward(self, pairs: list[TokenizedPair], weights: list[float]) -> list[AnswerLikelihood]:
         with torch.enable_grad():
-            logits, targets = self._predict(pairs)
+            run = self.forward(pairs)
+        logits, targets = run.logits, run.targets
         with torch.no_grad():
             # The head's share by hand: autograd would keep several more tensors as wide as the vocabulary.
-            wide = _widened(logits.detach())
+            wide = widened(logits.detach())
             likelihoods = _likelihoods(wide, targets, pairs)
-            shares = _token_weights(pairs, weights, targets).to(wide)[:, :, None]
+            shares = token_weights(pairs, weights, targets).to(wide)[:, :, None]
             slopes = torch.softmax(wide, dim=2).mul_(-shares)
             slopes.scatter_add_(2, targets[:, :, None], shares)
             del wide
@@ -161,7 +182,8 @@ def _seeded(options: GenerationOptions, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _widened(logits: Tensor) -> Tensor:
+def widened(logits: Tensor) -> Tensor:
+    """In float32 at least."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
@@ -172,13 +194,13 @@ def _likelihoods(logits: Tensor, targets: Tensor, pairs: list[TokenizedPair]) ->
     return [_likelihood(chosen[i], greedy[i], pair, offset) for i, pair in enumerate(pairs)]
 
 
-def _first_target(targets: Tensor, pairs: list[TokenizedPair]) -> int:
+def _first_target(targets: Tensor, pairs: Sequence[TokenizedPair]) -> int:
     """The place of the first target in a row of tokens."""
     return max(map(len, pairs)) - targets.shape[1]
 
 
-def _token_weights(pairs: list[TokenizedPair], weights: list[float], targets: Tensor) -> Tensor:
-    """What each target's log-likelihood counts, `batch x n`: 0 in prompts and padding."""
+def token_weights(pairs: Sequence[TokenizedPair], weights: Sequence[float], targets: Tensor) -> Tensor:
+    """What each target counts, `batch x n`: its pair's weight, divided among the answer; 0 in prompts and padding."""
     found, offset = torch.zeros(targets.shape, dtype=torch.float64), _first_target(targets, pairs)
     for row, pair, weight in zip(found, pairs, weights, strict=True):
         row[len(pair.prompt) - offset : len(pair) - offset] = weight / len(pair.answer)
