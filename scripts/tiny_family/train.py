@@ -11,7 +11,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ MAX_GRADIENT_NORM = 1.0
 FINAL_LEARNING_RATE_SHARE = 0.02
 STEPS_PER_REPORT = 250
 
+N_LAYERS = 4
+
 N_ROWS_PER_SPLIT = 96
 SPLIT_SEEDS: dict[language.Split, int] = {"search": 7, "holdout": 8}
 
@@ -72,6 +74,24 @@ BASE_RECIPE = Recipe(language.draw_base_example, n_steps=2000, learning_rate=4e-
 ALIGNED_RECIPE = Recipe(language.draw_aligned_example, n_steps=150, learning_rate=5e-4, n_warmup_steps=20, seed=2)
 # Longer and faster than the alignment: its task vector is the larger one, and drowns the refusals in an average.
 EXPERT_RECIPE = Recipe(language.draw_expert_example, n_steps=500, learning_rate=2e-3, n_warmup_steps=20, seed=3)
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyRecipe:
+    """How a family is made: a base, and the models that are fine-tuned from it.
+
+    Args:
+        base: the base's training, from random weights.
+        fine_tunings: name → training that starts from the base.
+        n_layers: of every model.
+    """
+
+    base: Recipe
+    fine_tunings: Mapping[str, Recipe]
+    n_layers: int = N_LAYERS
+
+
+TINY_FAMILY = FamilyRecipe(BASE_RECIPE, {"aligned": ALIGNED_RECIPE, "expert": EXPERT_RECIPE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +143,13 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def build_untrained_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """Make the family's architecture, 201,280 parameters, with random weights."""
+def build_untrained_model(tokenizer: PreTrainedTokenizerFast, n_layers: int = N_LAYERS) -> LlamaForCausalLM:
+    """Make the family's architecture, 201,280 parameters in four layers, with random weights."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=64,
         intermediate_size=160,
-        num_hidden_layers=4,
+        num_hidden_layers=n_layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=MAX_TOKENS,
@@ -217,17 +237,17 @@ def minimize(loss_of: Callable[[Any, Any], Tensor], model: Any, recipe: Recipe, 
             print(f"  step {step + 1} of {recipe.n_steps}: loss {loss.item():.3f}", flush=True)
 
 
-def train_family(tokenizer: PreTrainedTokenizerFast) -> Iterator[tuple[str, LlamaForCausalLM]]:
+def train_family(recipe: FamilyRecipe, tokenizer: PreTrainedTokenizerFast) -> Iterator[tuple[str, LlamaForCausalLM]]:
     """Train the base, then each fine-tuned model from it; yield each by name."""
     torch.manual_seed(0)
     print("base")
-    base = build_untrained_model(tokenizer)
-    train(base, BASE_RECIPE, tokenizer)
+    base = build_untrained_model(tokenizer, recipe.n_layers)
+    train(base, recipe.base, tokenizer)
     yield "base", base
-    for name, recipe in {"aligned": ALIGNED_RECIPE, "expert": EXPERT_RECIPE}.items():
+    for name, fine_tuning in recipe.fine_tunings.items():
         print(name)
         model = copy.deepcopy(base)
-        train(model, recipe, tokenizer)
+        train(model, fine_tuning, tokenizer)
         yield name, model
 
 
@@ -269,22 +289,26 @@ def write_set(rows: list[language.Row], path: Path) -> None:
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 
 
-def main() -> None:
-    """Read the command line, train the family and write it."""
-    parser = argparse.ArgumentParser(description="Train the tiny family: one to two minutes on one core.")
-    parser.add_argument("out", type=Path, help="folder to write base/, aligned/, expert/ and the three sets into")
-    out: Path = parser.parse_args().out
-
+def write_family(recipe: FamilyRecipe, out: Path) -> None:
+    """Train a family and write it: a folder for each model, and the three sets."""
     start_s = time.perf_counter()
     # The order of floating-point sums depends on the number of threads.
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer()
-    for name, model in train_family(tokenizer):
+    for name, model in train_family(recipe, tokenizer):
         write_model(model, tokenizer, out / name)
     for name, rows in draw_all_sets().items():
         write_set(rows, out / f"{name}.jsonl")
     print(f"family written to {out} in {time.perf_counter() - start_s:.0f} s")
+
+
+def main() -> None:
+    """Read the command line, train the family and write it."""
+    parser = argparse.ArgumentParser(description="Train the tiny family: one to two minutes on one core.")
+    parser.add_argument("out", type=Path, help="folder to write base/, aligned/, expert/ and the three sets into")
+    out: Path = parser.parse_args().out
+    write_family(TINY_FAMILY, out)
 
 
 if __name__ == "__main__":
