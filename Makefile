@@ -7,7 +7,7 @@ VLLM_VENV := .venv-vllm
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 MERGEKIT_VENV := .venv-mergekit
 
-.PHONY: demo serve test test-all test-browser test-vllm fuzz parity format bench-methods bench-scoring bench-search bench-service paper-experiment method-fronts real-trio clean bench-gradient
+.PHONY: demo serve test test-all test-browser test-vllm fuzz parity format bench-methods bench-scoring bench-search bench-service paper-experiment method-fronts real-trio clean bench-gradient hard-family
 
 demo: $(VENV)/.installed  ## Search the bundled tiny family and export a merge
 	$(BIN)/paretomerge demo
@@ -64,6 +64,9 @@ method-fronts: real-trio  ## The same search with one merge method after the oth
 
 real-trio: $(VENV)/.installed-real-models  ## Rebuild three related 135 M checkpoints
 	$(BIN)/python -m scripts.real_trio.rebuild build/real-trio
+
+hard-family: $(VENV)/.installed  ## Train a tiny family in which the experts fight: two minutes on one core
+	$(BIN)/python -m scripts.hard_family.train build/hard-family
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
