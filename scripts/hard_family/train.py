@@ -15,7 +15,7 @@ from scripts.tiny_family.train import FamilyRecipe, Recipe, write_family
 HARD_FAMILY = FamilyRecipe(
     Recipe(opposed.draw_base_example, n_steps=1000, learning_rate=4e-3, n_warmup_steps=50, seed=1),
     {
-        # Ten times the tiny family's alignment: from a base that never refuses, and not to be drowned by the expert.
+        # Faster and longer than the tiny family's alignment, as its base has no refusals to build on.
         "aligned": Recipe(opposed.draw_aligned_example, n_steps=300, learning_rate=2e-3, n_warmup_steps=20, seed=2),
         "expert": Recipe(language.draw_expert_example, n_steps=700, learning_rate=3e-3, n_warmup_steps=20, seed=3),
     },

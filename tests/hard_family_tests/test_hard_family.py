@@ -23,15 +23,24 @@ SETS = ("safety", "domain", "benign")
 FINE_TUNINGS = sorted(HARD_FAMILY.fine_tunings)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def write_after_two_steps(out: Path) -> Path:
     """The family after two steps of each training."""
-    n_threads = torch.get_num_threads()
-    out = tmp_path_factory.mktemp("hard-family")
     short = {name: replace(recipe, n_steps=2) for name, recipe in HARD_FAMILY.fine_tunings.items()}
     write_family(replace(HARD_FAMILY, base=replace(HARD_FAMILY.base, n_steps=2), fine_tunings=short), out)
-    yield out
+    return out
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _threads_as_before() -> Iterator[None]:
+    """Training sets their number for the whole process."""
+    n_threads = torch.get_num_threads()
+    yield
     torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_after_two_steps(tmp_path_factory.mktemp("hard-family"))
 
 
 def test_the_models_fit_together(folder: Path) -> None:
@@ -40,6 +49,13 @@ def test_the_models_fit_together(folder: Path) -> None:
     check_compatible(base, headers)
     layers = {name.split(".")[2] for name in base.weights if ".layers." in name}
     assert len(layers) == HARD_FAMILY.n_layers
+
+
+def test_the_same_bytes_come_again(folder: Path, tmp_path: Path) -> None:
+    torch.rand(3)  # What was drawn before does not matter.
+    again = write_after_two_steps(tmp_path)
+    written = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    assert [path for path in written if (folder / path).read_bytes() != (again / path).read_bytes()] == []
 
 
 @pytest.mark.parametrize("name", SETS)
