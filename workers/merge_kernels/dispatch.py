@@ -63,14 +63,41 @@ def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, ou
         return
     from workers.merge_kernels import mask_kernels
 
-    masks = [_Masks.of(reference, expert, vector) for expert, vector in zip(flat, merge.vectors, strict=True)]
+    masks = _masks(reference, flat, merge)
+    arguments = (reference, _addresses(flat), _packed(masks), _rule(merge), target)
+    _over(mask_kernels.merge_masked, arguments, len(target))
+
+
+def masked_slopes(
+    base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, gradient: Tensor
+) -> tuple[float, ...] | None:
+    """See `slope_kernels.masked_slopes`: each expert's and the scale's; None where the fused loop does not apply."""
+    if not _fusible((base, *experts), base) or gradient.dtype == torch.float64 or gradient.device.type != "cpu":
+        return None
+    from workers.merge_kernels import cpu_kernels, slope_kernels
+
+    (reference, *flat), slope = _flat((base, *experts)), _flat([gradient.float().contiguous()])[0]
+    masks, n = _masks(reference, flat, merge), len(reference)
+    sums = np.zeros((-(-n // cpu_kernels.BLOCK), len(flat) + 1), np.float64)
+    arguments = (reference, _addresses(flat), _packed(masks), _rule(merge), (slope, sums))
+    _over(slope_kernels.masked_slopes, arguments, n)
+    return tuple(float(value) for value in sums.sum(axis=0))
+
+
+def _masks(reference: Any, flat: Sequence[Any], merge: MaskedMerge) -> list[_Masks]:
+    return [_Masks.of(reference, expert, vector) for expert, vector in zip(flat, merge.vectors, strict=True)]
+
+
+def _packed(masks: Sequence[_Masks]) -> tuple[Any, ...]:
+    """As the loops take them; the masks must outlive the call."""
     places = next((mask.rows for mask in masks if len(mask.rows)), _NO_PLACES)
     bits, rows = _addresses([mask.bits for mask in masks]), _addresses([mask.rows for mask in masks])
-    packed = (np.asarray([mask.numbers for mask in masks], np.float64), bits, rows, places)
-    rescaling = np.asarray([vector.rescaling for vector in merge.vectors], np.float32)
-    weighing = np.stack([weights, rescaling], axis=1)
-    rule = (weighing, merge.elect_sign, merge.normalize, np.float32(merge.scale), _divisor(weights))
-    _over(mask_kernels.merge_masked, (reference, _addresses(flat), packed, rule, target), len(target))
+    return np.asarray([mask.numbers for mask in masks], np.float64), bits, rows, places
+
+
+def _rule(merge: MaskedMerge) -> tuple[Any, ...]:
+    weighing = np.asarray([(vector.weight, vector.rescaling) for vector in merge.vectors], np.float32)
+    return weighing, merge.elect_sign, merge.normalize, np.float32(merge.scale), _divisor(weighing[:, 0])
 
 
 def masked_norms(base: Tensor, expert: Tensor, vector: MaskedTaskVector) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from workers.merge_kernels.dispatch import masked_slopes
 from workers.merge_kernels.masking import MaskedMerge
 from workers.merge_kernels.torch_kernels import elements_in, in_order, kept_elements
 
@@ -67,7 +68,10 @@ def pull_back_masked(
         merge: the numbers.
         gradient: at the merged tensor, of that shape; any dtype.
     """
-    slopes = _elected_slopes if merge.elect_sign else _plain_slopes
+    if merge.elect_sign or not all(vector.is_whole for vector in merge.vectors):
+        fused = masked_slopes(base, experts, merge, gradient)
+        if fused is not None:
+            return _finished(fused, merge)
     bands = [elements_in(vector.band, gradient.device) for vector in merge.vectors]
 
     def of_block(block: Tensor, parts: list[Tensor], start: int) -> Tensor:
@@ -76,10 +80,9 @@ def pull_back_masked(
             delta = part - parts[0]
             kept = kept_elements(delta, vector, band, start)
             deltas.append((delta if kept is None else delta * kept) * vector.rescaling)
-        return slopes(block, torch.stack(deltas), merge)
+        return _elected_slopes(block, torch.stack(deltas), merge) if merge.elect_sign else torch.stack(deltas) @ block
 
-    *by_weight, by_scale = summed(of_block, gradient, (base, *experts)) or [0.0] * (len(experts) + 1)
-    return by_weight, by_scale
+    return _finished(summed(of_block, gradient, (base, *experts)) or [0.0] * (len(experts) + 1), merge)
 
 
 def normalized(slopes: Sequence[float], weights: Sequence[float]) -> list[float]:
@@ -91,19 +94,20 @@ def normalized(slopes: Sequence[float], weights: Sequence[float]) -> list[float]
     return [(slope - mean) / divisor for slope in slopes]
 
 
-def _plain_slopes(block: Tensor, deltas: Tensor, merge: MaskedMerge) -> Tensor:
-    """All contribute: one divisor for all elements."""
-    weights = deltas.new_tensor([vector.weight for vector in merge.vectors])
-    divisor = float(weights.sum()) if merge.normalize else 1.0
-    divides = merge.normalize and abs(divisor) >= _NOTHING
-    slopes = deltas @ block / (divisor if divides else 1.0)
-    by_scale = weights @ slopes
-    by_weight = slopes - by_scale / divisor if divides else slopes
-    return torch.cat([by_weight * merge.scale, by_scale[None]])
+def _finished(sums: Sequence[float], merge: MaskedMerge) -> tuple[list[float], float]:
+    """From what the loops add up to d/d weights and d/d scale."""
+    slopes, weights = sums[: len(merge.vectors)], [vector.weight for vector in merge.vectors]
+    if merge.elect_sign:
+        return [slope * merge.scale for slope in slopes], sums[-1]
+    # All contribute: one divisor for all elements.
+    divides = merge.normalize and abs(sum(weights)) >= _NOTHING
+    by_scale = sum(weight * slope for weight, slope in zip(weights, slopes, strict=True))
+    by_weight = normalized(slopes, weights) if merge.normalize else slopes
+    return [slope * merge.scale for slope in by_weight], by_scale / sum(weights) if divides else by_scale
 
 
 def _elected_slopes(block: Tensor, deltas: Tensor, merge: MaskedMerge) -> Tensor:
-    """Each element has its own contributors, and so its own divisor."""
+    """Each element has its own contributors, and so its own divisor; the scale is left out."""
     weights = deltas.new_tensor([vector.weight for vector in merge.vectors])[:, None]
     weighted = deltas * weights
     elected = (in_order(weighted) >= 0).to(deltas.dtype) * 2 - 1
@@ -111,14 +115,14 @@ def _elected_slopes(block: Tensor, deltas: Tensor, merge: MaskedMerge) -> Tensor
     agreeing = deltas * (signs == elected)
     merged = in_order(agreeing * weights)
     if not merge.normalize:
-        return torch.cat([agreeing @ block * merge.scale, (merged @ block)[None]])
+        return torch.cat([agreeing @ block, (merged @ block)[None]])
     agrees = (signs == elected).to(deltas.dtype)
     divisor = in_order(agrees * weights)
     divides = divisor != 0
     divisor = torch.where(divides, divisor, 1)
     merged = merged / divisor
     by_weight = (agreeing - agrees * torch.where(divides, merged, 0)) @ (block / divisor)
-    return torch.cat([by_weight * merge.scale, (merged @ block)[None]])
+    return torch.cat([by_weight, (merged @ block)[None]])
 
 
 def _blocks(gradient: Tensor, sources: Sequence[Tensor]) -> Iterator[tuple[Tensor, list[Tensor], int]]:

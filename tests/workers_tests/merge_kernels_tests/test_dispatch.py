@@ -24,6 +24,7 @@ from workers.merge_kernels import (
     mix,
     torch_kernels,
 )
+from workers.merge_kernels.pull_back import pull_back_masked
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 PAIRS = list(itertools.product(DTYPES, DTYPES))
@@ -286,3 +287,24 @@ def test_scalar_tensors_are_merged() -> None:
     out = torch.empty((), dtype=torch.float32)
     mix([torch.tensor(2.0)] * 4, (1.0, 1.0, 0.0, 0.0), out)
     assert out.item() == 4
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("elect_sign", [True, False])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_fused_slopes_are_the_references(
+    dtype: torch.dtype, shape: tuple[int, ...], elect_sign: bool, normalize: bool
+) -> None:
+    base, *experts = tensors(shape, dtype)
+    gradient = tensors(shape, torch.float32, n=1, seed=1)[0]
+    for masks in (MERGE, ranked(shape, base, experts[0])):
+        for weight in (0.7, 0.0):
+            vectors = (replace(masks.vectors[0], weight=weight), *masks.vectors[1:])
+            merge = replace(masks, vectors=vectors, elect_sign=elect_sign, normalize=normalize)
+            # In float64 the fused loop does not apply.
+            wanted = pull_back_masked(base, experts, merge, gradient.double())
+            found = pull_back_masked(base, experts, merge, gradient)
+            scale = max(map(abs, (*wanted[0], wanted[1])))
+            assert found[0] == pytest.approx(wanted[0], rel=1e-4, abs=1e-4 * scale)
+            assert found[1] == pytest.approx(wanted[1], rel=1e-4, abs=1e-4 * scale)
