@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +18,9 @@ from service.studies.finished_trials import N_STAND_INS, reference_below
 from service.studies.trial_gradients import GRADIENTS
 
 Array = NDArray[np.float64]
+
+# Trials for which there is room at first.
+_ROOM = 64
 
 
 class Archive:
@@ -31,13 +37,11 @@ class Archive:
     def __init__(self, search_space: Mapping[str, BaseDistribution], n_objectives: int) -> None:
         self.box = UnitBox(search_space)
         self._names = list(search_space)
-        self._n_objectives = n_objectives
-        self._shape = (n_objectives, len(self._names))
-        self._points, self._values = np.empty((0, len(self._names))), np.empty((0, n_objectives))
-        self._gradients = np.empty((0, *self._shape))
-        self._seen = np.empty(0, dtype=bool)
-        self._known = np.empty(0, dtype=bool)
-        self._landmarks: set[int] = set()
+        self._seen: set[int] = set()
+        # In order; the first rows are theirs, and then comes room for more.
+        self._numbers: list[int] = []
+        self._is_landmark: list[bool] = []
+        self._rows = _Rows.empty(_ROOM, n_objectives, len(self._names))
 
     def read(self, study: Study, objectives: Sequence[str]) -> list[FrozenTrial]:
         """Take in what has finished since.
@@ -49,61 +53,96 @@ class Archive:
         Returns:
             The trials that run now, with all their parameters.
         """
-        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
-        self._grow(1 + max((trial.number for trial in trials), default=-1))
-        for trial in trials:
-            if trial.state == TrialState.COMPLETE and not self._seen[trial.number]:
-                self._add(trial, objectives)
-        running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        running = []
+        for trial in study.get_trials(deepcopy=False):
+            if trial.state == TrialState.RUNNING:
+                running.append(trial)
+            elif trial.state == TrialState.COMPLETE and trial.number not in self._seen:
+                self._seen.add(trial.number)
+                if _is_whole(trial):
+                    self._add(trial, objectives)
         return [trial for trial in running if trial.params.keys() >= set(self._names)]
 
-    def _grow(self, n: int) -> None:
-        more = max(n, 2 * len(self._seen)) - len(self._seen) if n > len(self._seen) else 0
-        if more:
-            self._points = np.concatenate([self._points, np.zeros((more, self._shape[1]))])
-            self._values = np.concatenate([self._values, np.zeros((more, self._n_objectives))])
-            self._gradients = np.concatenate([self._gradients, np.full((more, *self._shape), np.nan)])
-            self._seen = np.concatenate([self._seen, np.zeros(more, dtype=bool)])
-            self._known = np.concatenate([self._known, np.zeros(more, dtype=bool)])
-
     def _add(self, trial: FrozenTrial, objectives: Sequence[str]) -> None:
-        number = trial.number
-        self._seen[number] = True
-        if trial.user_attrs.get("share", 1.0) < 1.0 or not np.isfinite(trial.values).all():
-            return
-        self._known[number] = True
-        self._points[number], self._values[number] = self.box.point(trial.params), trial.values
-        if trial.user_attrs.get("landmark"):
-            self._landmarks.add(number)
+        row, n = bisect(self._numbers, trial.number), len(self._numbers)
+        self._numbers.insert(row, trial.number)
+        self._is_landmark.insert(row, "landmark" in trial.user_attrs)
+        self._rows = self._rows.opened(row, n)
+        self._rows.points[row], self._rows.values[row] = self.box.point(trial.params), trial.values
+        self._rows.gradients[row] = self._slopes(trial, objectives)
+        self._rows.graded[row] = np.isfinite(self._rows.gradients[row]).any()
+
+    def _slopes(self, trial: FrozenTrial, objectives: Sequence[str]) -> Array:
+        """Per unit of the cube, `n_objectives x n_dims`."""
         gradients: Mapping[str, Mapping[str, float]] = trial.system_attrs.get(GRADIENTS, {})
+        found = np.full(self._rows.gradients.shape[1:], np.nan)
         for index, objective in enumerate(objectives):
-            if found := gradients.get(objective):
-                slopes = np.array([found.get(name, np.nan) for name in self._names])
-                # Per unit of the cube.
-                self._gradients[number, index] = slopes * self.box.width
+            if slopes := gradients.get(objective):
+                found[index] = np.array([slopes.get(name, np.nan) for name in self._names]) * self.box.width
+        return found
 
     @property
     def points(self) -> Array:
         """`n_known x n_dims` in the unit cube."""
-        return self._points[self._known]
+        return self._rows.points[: len(self._numbers)]
 
     @property
     def values(self) -> Array:
         """`n_known x n_objectives`."""
-        return self._values[self._known]
+        return self._rows.values[: len(self._numbers)]
 
     @property
     def gradients(self) -> Array:
         """`n_known x n_objectives x n_dims`, per unit of the cube; NaN where there is none."""
-        return self._gradients[self._known]
+        return self._rows.gradients[: len(self._numbers)]
+
+    @property
+    def graded(self) -> NDArray[np.bool_]:
+        """`n_known`: whether there is a gradient."""
+        return self._rows.graded[: len(self._numbers)]
 
     @property
     def n_plain(self) -> int:
         """How many points have been scored since the last one with gradients."""
-        numbers = np.flatnonzero(np.isfinite(self.gradients).any(axis=(1, 2)))
-        return len(self.points) - 1 - int(numbers[-1]) if len(numbers) else len(self.points)
+        graded = np.flatnonzero(self.graded)
+        return len(self._numbers) - 1 - int(graded[-1]) if len(graded) else len(self._numbers)
 
     def reference(self) -> Array:
         """Whence hypervolume is counted, as everywhere: a little below the worst landmark; `n_objectives`."""
-        landmarks = self._values[sorted(self._landmarks)] if self._landmarks else self.values[:N_STAND_INS]
+        landmarks = self.values[self._is_landmark] if any(self._is_landmark) else self.values[:N_STAND_INS]
         return np.array(reference_below(landmarks.tolist()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Arrays that grow together."""
+
+    points: Array
+    values: Array
+    gradients: Array
+    graded: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, n: int, n_objectives: int, n_dims: int) -> _Rows:
+        gradients = np.empty((n, n_objectives, n_dims))
+        return cls(np.empty((n, n_dims)), np.empty((n, n_objectives)), gradients, np.empty(n, dtype=bool))
+
+    def opened(self, row: int, n: int) -> _Rows:
+        """With a gap at a row; of `n` that are filled, those behind it move on."""
+        rows = self
+        if n == len(self.points):
+            rows = _Rows.empty(2 * n, *self.gradients.shape[1:])
+            for new, old in zip(rows._arrays, self._arrays, strict=True):
+                new[:n] = old
+        for array in rows._arrays:
+            array[row + 1 : n + 1] = array[row:n].copy()
+        return rows
+
+    @property
+    def _arrays(self) -> tuple[NDArray[Any], ...]:
+        return self.points, self.values, self.gradients, self.graded
+
+
+def _is_whole(trial: FrozenTrial) -> bool:
+    """Whether its values are those of whole sets."""
+    return trial.user_attrs.get("share", 1.0) == 1.0 and bool(np.isfinite(trial.values).all())

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from service.pareto import hypervolume
+from service.pareto import hypervolume, non_dominated
 from service.samplers.gradient_search.ascent import Ascent
 from service.samplers.gradient_search.gaussian_process import VALUE_NOISE, GradientProcess
 from service.samplers.gradient_search.scales import Scales
@@ -43,6 +43,7 @@ class Knowledge:
         points: `n_points x n_dims`, of the unit cube.
         values: `n_points x n_objectives`.
         gradients: `n_points x n_objectives x n_dims`; NaN where there is none.
+        graded: `n_points`: whether there is one.
         reference: `n_objectives`.
         upper_bounds: one per objective, or none at all.
         pending: `n_pending x n_dims`, being evaluated.
@@ -53,6 +54,7 @@ class Knowledge:
     points: Array
     values: Array
     gradients: Array
+    graded: NDArray[np.bool_]
     reference: Array
     upper_bounds: Sequence[float | None] = ()
     pending: Array = field(default_factory=lambda: np.empty((0, 0)))
@@ -76,15 +78,11 @@ def propose(known: Knowledge, rng: np.random.Generator) -> Proposal:
         rng: draws directions and starts.
     """
     scales = Scales.of(known.values, known.reference, known.upper_bounds)
-    learnable = Learnable(
-        known.points,
-        scales.learnt(known.values),
-        scales.slopes(known.values, known.gradients),
-        _PARTIAL_NOISE if known.is_partial else VALUE_NOISE,
-    )
+    noise = _PARTIAL_NOISE if known.is_partial else VALUE_NOISE
+    learnable = Learnable(known.points, known.values, known.gradients, known.graded, scales, noise)
     directions = _directions(known.values.shape[1], rng)
     # The best point known in each direction.
-    fronts = (learnable.values[None] / directions[:, None]).min(axis=2).argmax(axis=1)
+    fronts = (scales.learnt(known.values)[None] / directions[:, None]).min(axis=2).argmax(axis=1)
     processes, chosen = fit(learnable, int(rng.choice(fronts)))
     is_modelled = np.isin(fronts, chosen)
     starts = known.points[fronts[is_modelled]]
@@ -114,7 +112,8 @@ class _Gains:
         heights = scales.height(scales.learnt(known.values))
         if len(known.pending):
             heights = np.concatenate([heights, self.expected(known.pending)[0]])
-        self._heights = heights[(heights > 0).all(axis=1)]
+        heights = heights[(heights > 0).all(axis=1)]
+        self._front = heights[non_dominated(heights)]
 
     def expected(self, points: Array, hope: float = 0.0) -> tuple[Array, Array]:
         """Heights `hope` standard deviations from what is expected, and how well each is known; `n x n_objectives`."""
@@ -132,7 +131,7 @@ class _Gains:
         if (height <= 0).any():
             return 0.0
         origin = np.zeros(len(height))
-        return float(height.prod()) - hypervolume(np.minimum(self._heights, height), origin)
+        return float(height.prod()) - hypervolume(np.minimum(self._front, height), origin)
 
 
 def _choose(gains: _Gains, reached: Array, n_plain: int) -> Proposal:

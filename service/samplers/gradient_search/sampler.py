@@ -88,6 +88,7 @@ class GradientSampler(BaseSampler):
             archive.points,
             archive.values,
             archive.gradients,
+            archive.graded,
             archive.reference(),
             self._shape.upper_bounds,
             pending,

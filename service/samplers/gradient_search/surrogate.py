@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.samplers.gradient_search.gaussian_process import Correlations, GradientProcess, Observations
+from service.samplers.gradient_search.scales import Scales
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -26,15 +27,19 @@ class Learnable:
 
     Args:
         points: `n_points x n_dims`, of the unit cube.
-        values: `n_points x n_objectives`, scaled.
-        slopes: `n_points x n_objectives x n_dims`; NaN where there is none.
-        slope_noise: see `Observations.gradient_noise`.
+        values: `n_points x n_objectives`.
+        gradients: `n_points x n_objectives x n_dims`; NaN where there is none.
+        graded: `n_points`: whether there is one.
+        scales: of the objectives.
+        gradient_noise: see `Observations`.
     """
 
     points: Array
     values: Array
-    slopes: Array
-    slope_noise: float
+    gradients: Array
+    graded: NDArray[np.bool_]
+    scales: Scales
+    gradient_noise: float
 
     def around(self, centre: int, n_numbers: int) -> Indices:
         """The points nearest to one, as many as have so many numbers between them, ascending.
@@ -43,7 +48,7 @@ class Learnable:
         """
         distances = ((self.points - self.points[centre]) ** 2).sum(axis=1)
         nearest = np.argsort(distances, kind="stable")[:n_numbers]
-        n_graded = np.cumsum(np.isfinite(self.slopes[nearest]).any(axis=(1, 2)))
+        n_graded = np.cumsum(self.graded[nearest])
         n_points = np.arange(1, len(nearest) + 1)
         n_told = n_points + n_graded * np.minimum(n_points - 1, self.points.shape[1])
         return np.sort(nearest[: max(1, int((n_told <= n_numbers).sum()))])
@@ -66,8 +71,9 @@ class _Fitting:
     """Processes over some of the points; those that differ by the objective alone share their factors."""
 
     def __init__(self, learnable: Learnable, chosen: Indices) -> None:
-        self._points, self._values = learnable.points[chosen], learnable.values[chosen]
-        self._slopes, self._noise = learnable.slopes[chosen], learnable.slope_noise
+        values, self._points, self._noise = learnable.values[chosen], learnable.points[chosen], learnable.gradient_noise
+        self._values = learnable.scales.learnt(values)
+        self._slopes = learnable.scales.slopes(values, learnable.gradients[chosen])
         self._correlations = lru_cache(maxsize=None)(self._correlate)
 
     def likeliest(self, objective: int) -> float:
