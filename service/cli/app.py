@@ -14,6 +14,7 @@ from service.cli.compare import compare
 from service.cli.dashboard import dashboard
 from service.cli.database import database
 from service.cli.demo import demo
+from service.cli.descend import descend
 from service.cli.evaluate import evaluate
 from service.cli.export import export
 from service.cli.front import front
@@ -49,6 +50,7 @@ for command in (
     evaluate,
     merge,
     cocktail,
+    descend,
     dashboard,
     serve,
 ):

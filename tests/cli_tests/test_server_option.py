@@ -24,6 +24,7 @@ HERE_ONLY = [
     ("methods",),
     ("import", "x.yaml"),
     ("cocktail", "x.yaml"),
+    ("descend", "x.yaml"),
     ("merge", "x.yaml", "--to", "y"),
     ("synthesize", "x.yaml"),
     ("plan", "x.yaml"),
