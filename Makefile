@@ -45,7 +45,11 @@ bench-methods: $(VENV)/.installed $(MERGEKIT_VENV)/.installed  ## Time to make a
 bench-scoring: real-trio  ## Speed of likelihood scorers, as a share of bare forward passes
 	$(BIN)/python -m benchmarks.scoring build/real-trio/base
 
-bench-search: $(VENV)/.installed  ## Samplers against each other, minutes; FULL=1 for all granularities, HARD= and REAL= for folders of models
+# All families where FULL is set; others are named by their folders.
+HARD ?= $(if $(FULL),build/hard-family)
+REAL ?= $(if $(FULL),build/real-trio)
+
+bench-search: $(VENV)/.installed $(if $(filter build/hard-family,$(HARD)),build/hard-family/safety.jsonl) $(if $(filter build/real-trio,$(REAL)),real-trio)  ## Samplers against each other, minutes; FULL=1 for all granularities and families, many hours; HARD= and REAL= for folders of models
 	$(BIN)/python -m benchmarks.search $(if $(FULL),--full) $(if $(HARD),--hard $(HARD)) $(if $(REAL),--real $(REAL)) \
 		--to docs/search_benchmark.md
 
@@ -66,6 +70,10 @@ real-trio: $(VENV)/.installed-real-models  ## Rebuild three related 135 M checkp
 	$(BIN)/python -m scripts.real_trio.rebuild build/real-trio
 
 hard-family: $(VENV)/.installed  ## Train a tiny family in which the experts fight: two minutes on one core
+	$(BIN)/python -m scripts.hard_family.train build/hard-family
+
+# Once for the benchmark, whose trials lie beside it; the sets are written last.
+build/hard-family/safety.jsonl: | $(VENV)/.installed
 	$(BIN)/python -m scripts.hard_family.train build/hard-family
 
 $(VENV)/bin/python:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
-from benchmarks.method_fronts import REAL_EXAMPLES, TRIO_SETS
-from benchmarks.search.cells import Cell, cells_of, fill, is_whole
+from benchmarks.method_fronts import TRIO_SETS
+from benchmarks.search.cells import Cell, Plan, fill
 from benchmarks.search.families import BUNDLED, Family
 from benchmarks.search.plot import write_plot
 from benchmarks.search.regret import Run, compare
@@ -23,44 +24,49 @@ from service.samplers import SAMPLERS
 # Those that are affordable at 200 evaluations; `gp` takes seconds for each.
 QUICK_SAMPLERS = ("grid", "map", "nsga2", "tpe", "cmaes_sweep", "gradient")
 SAMPLERS_OF = {"quick": QUICK_SAMPLERS, "full": ("random", "cmaes", *QUICK_SAMPLERS)}
-GRANULARITIES = {"quick": ("layer", "module"), "full": ("layer", "module", "tensor")}
+TINY_GRANULARITIES = {"quick": ("layer", "module"), "full": ("layer", "module", "tensor")}
+HARD_GRANULARITIES, REAL_GRANULARITIES = ("layer", "tensor"), ("layer",)
 # Of each set: half of the bundled ones, so that the quick form takes minutes.
 QUICK_EXAMPLES = 48
 
 
-def families_of(options: argparse.Namespace) -> list[Family]:
+def plans_of(options: argparse.Namespace) -> list[Plan]:
     """The bundled family, and those whose folders were given."""
+    form, given = ("full" if options.full else "quick"), options.granularities
     tiny = Family("tiny", BUNDLED, BUNDLED)
-    found = [tiny if options.full else tiny.with_fewer(QUICK_EXAMPLES, options.results)]
+    tiny = tiny if options.full else tiny.with_fewer(QUICK_EXAMPLES, options.results)
+    found = [Plan(tiny, given or TINY_GRANULARITIES[form], options.seeds, options.budget)]
     if options.hard:
         hard = options.hard.resolve()
-        found.append(Family("hard", hard, hard))
+        found.append(Plan(Family("hard", hard, hard), given or HARD_GRANULARITIES, options.seeds, options.budget))
     if options.real:
-        real = Family("real", options.real.resolve(), TRIO_SETS)
-        found.append(real.with_fewer(REAL_EXAMPLES, options.results))
-    return [family for family in found if options.families is None or family.name in options.families]
+        real = Family("real", options.real.resolve(), TRIO_SETS).with_fewer(options.real_examples, options.results)
+        found.append(Plan(real, given or REAL_GRANULARITIES, options.real_seeds, options.real_budget))
+    return [plan for plan in found if options.families is None or plan.family.name in options.families]
 
 
-def compared(cells: Sequence[Cell], results: Path, budget: float) -> Comparisons:
+def compared(cells: Sequence[Cell], results: Path) -> Comparisons:
     """The cells whose budget is spent, by family and granularity."""
     runs: dict[tuple[str, str], dict[str, list[Run]]] = {}
+    budgets: dict[tuple[str, str], float] = {}
     for cell in cells:
-        if is_whole(records := cell.records(results), budget):
-            samplers = runs.setdefault((cell.family.name, cell.granularity), {})
-            samplers.setdefault(cell.sampler, []).append(records)
-    return {key: compare(samplers) for key, samplers in runs.items()}
+        if cell.is_whole(results):
+            key = (cell.family.name, cell.granularity)
+            budgets[key] = cell.budget
+            runs.setdefault(key, {}).setdefault(cell.sampler, []).append(cell.records(results))
+    return {key: compare(samplers, budgets[key]) for key, samplers in runs.items()}
 
 
-def fill_all(cells: Sequence[Cell], options: argparse.Namespace) -> None:
-    """Run what is missing, and say how far it is."""
+def say_each(done: Iterable[Cell], what: str) -> None:
+    """Say how far it is."""
     started = time.perf_counter()
-    for number, cell in enumerate(fill(cells, options.results, options.budget, options.processes), start=1):
-        print(f"{number}/{len(cells)} {cell}, {time.perf_counter() - started:.0f} s", flush=True)
+    for number, cell in enumerate(done, start=1):
+        print(f"{what} {number}: {cell}, {time.perf_counter() - started:.0f} s", flush=True)
 
 
 def write_report(comparisons: Comparisons, options: argparse.Namespace) -> None:
     """Print the tables; write them with the plot beside them, if asked."""
-    lines = list(told(comparisons, options.budget))
+    lines = list(told(comparisons))
     print("\n".join(lines))
     if options.to:
         picture = options.to.with_suffix(".png")
@@ -68,7 +74,7 @@ def write_report(comparisons: Comparisons, options: argparse.Namespace) -> None:
             f"# Samplers against each other\n\n{(__doc__ or '').partition(chr(10) * 2)[2]}\n![regret]({picture.name})\n"
         )
         options.to.write_text("\n".join([head, *lines, ""]), encoding="utf-8")
-        write_plot(comparisons, options.budget, picture)
+        write_plot(comparisons, picture)
 
 
 def parsed_options() -> argparse.Namespace:
@@ -83,13 +89,15 @@ def parsed_options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5, help="so many, from 0")
     parser.add_argument("--budget", type=float, default=200.0, help="evaluation-equivalents of a run")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--real-examples", type=int, default=8, help="of each set, to search the real trio on")
+    parser.add_argument("--real-budget", type=float, default=160.0, help="of a run over the real trio")
+    parser.add_argument("--real-seeds", type=int, default=1, help="for the real trio")
     parser.add_argument("--results", type=Path, help="folder of the trials; what is there is not run again")
     parser.add_argument("--report-only", action="store_true", help="run nothing")
     parser.add_argument("--to", type=Path, help="a Markdown file for the tables; the plot goes beside it")
     options = parser.parse_args()
     form = "full" if options.full else "quick"
     options.results = (options.results or Path("build/bench-search") / form).resolve()
-    options.granularities = options.granularities or GRANULARITIES[form]
     options.samplers = options.samplers or SAMPLERS_OF[form]
     return options
 
@@ -97,10 +105,10 @@ def parsed_options() -> argparse.Namespace:
 def main() -> None:
     """Run, print, draw."""
     options = parsed_options()
-    cells = cells_of(families_of(options), options.granularities, options.samplers, options.seeds)
+    cells = list(chain.from_iterable(plan.cells(options.samplers) for plan in plans_of(options)))
     if not options.report_only:
-        fill_all(cells, options)
-    write_report(compared(cells, options.results, options.budget), options)
+        say_each(fill(cells, options.results, options.processes), f"searched, of {len(cells)},")
+    write_report(compared(cells, options.results), options)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Family:
     Args:
         name: part of the results' paths.
         models: folder with `base`, `aligned`, `expert`.
-        sets: folder with `safety.jsonl` and `domain.jsonl`.
+        sets: folder with the `safety.jsonl` and `domain.jsonl` that are searched on.
     """
 
     name: str
@@ -49,8 +49,19 @@ class Family:
         }
 
     def with_fewer(self, n_examples: int, folder: Path) -> Family:
-        """The same models on so many examples of each set."""
-        return Family(self.name, self.models, some_of(self.sets, folder / f"{self.name}-sets", n_examples))
+        """The same models on so many examples of each set.
+
+        Raises:
+            ValueError: what lies in `folder` was searched on another number of examples.
+        """
+        sets = folder / f"{self.name}-{n_examples}-sets"
+        others = [path.name for path in folder.glob(f"{self.name}-*-sets") if path != sets]
+        if others:
+            raise ValueError(
+                f"All trials of a family must be scored on the same examples, but '{folder}' has {', '.join(others)} "
+                f"and {n_examples} are wanted. Give another --results, or remove these and {self.name}'s trials."
+            )
+        return Family(self.name, self.models, some_of(self.sets, sets, n_examples))
 
 
 @cache

@@ -21,7 +21,7 @@ _N_COLUMNS = 3
 _LEAST_SHARE = 1e-4
 
 
-def write_plot(comparisons: Comparisons, budget: float, path: Path) -> None:
+def write_plot(comparisons: Comparisons, path: Path) -> None:
     """One panel per family and granularity; the suffix of `path` decides the format."""
     n_columns = min(_N_COLUMNS, len(comparisons))
     n_rows = -(-len(comparisons) // n_columns)
@@ -29,7 +29,7 @@ def write_plot(comparisons: Comparisons, budget: float, path: Path) -> None:
     FigureCanvasAgg(figure)
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for axes, (key, comparison) in zip(panels, comparisons.items(), strict=False):
-        _draw(axes, comparison, budget)
+        _draw(axes, comparison)
         axes.set_title(f"{key[0]}, per {key[1]}", loc="left")
     for axes in panels[len(comparisons) :]:
         axes.set_axis_off()
@@ -37,8 +37,8 @@ def write_plot(comparisons: Comparisons, budget: float, path: Path) -> None:
     figure.savefig(path)
 
 
-def _draw(axes: Axes, comparison: Comparison, budget: float) -> None:
-    costs = np.arange(1, int(budget) + 1)
+def _draw(axes: Axes, comparison: Comparison) -> None:
+    costs = np.arange(1, int(comparison.budget) + 1)
     least = _LEAST_SHARE * comparison.union
     for index, sampler in enumerate(comparison.runs):
         regrets = np.maximum(comparison.regrets(sampler, costs.tolist()), least)

@@ -27,11 +27,13 @@ class Comparison:
         runs: sampler → its runs, one per seed.
         reference: where hypervolume is measured from.
         union: hypervolume of all trials of all runs.
+        budget: of each run.
     """
 
     runs: Mapping[str, Sequence[Run]]
     reference: tuple[float, ...]
     union: float
+    budget: float
 
     def regrets(self, sampler: str, costs: Sequence[float]) -> Floats:
         """`n_runs x n_costs`, of all trials that were finished when so much was spent."""
@@ -54,8 +56,8 @@ class Comparison:
         return [volumes[index] for index in last]
 
 
-def compare(runs: Mapping[str, Sequence[Run]]) -> Comparison:
-    """Measure runs of the same search by different samplers.
+def compare(runs: Mapping[str, Sequence[Run]], budget: float) -> Comparison:
+    """Measure runs of the same search by different samplers, all with the same budget.
 
     Raises:
         ValueError: there is no trial with values.
@@ -65,7 +67,7 @@ def compare(runs: Mapping[str, Sequence[Run]]) -> Comparison:
     if not points:
         raise ValueError("Runs must have trials with values to be compared, but none has: run the cells first.")
     reference = _reference(every_run[0], len(points[0]))
-    return Comparison(runs, reference, hypervolume(np.array(points), reference))
+    return Comparison(runs, reference, hypervolume(np.array(points), reference), budget)
 
 
 def _reference(run: Run, n_objectives: int) -> tuple[float, ...]:
