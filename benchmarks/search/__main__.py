@@ -3,6 +3,12 @@
 Every sampler gets the same landmarks first and the same budget, in evaluation-equivalents: a plain trial costs 1, one
 with gradients over a share of each set 1 + 2 x share. The regret of a run is the hypervolume that all runs on the same
 family and granularity have found together, less its own; given is the median over the seeds, with quartiles.
+
+On held-out examples each run's front is judged by what its merges do, 0 or 1 for each example: its points' shares of
+refusals and of exact answers have a hypervolume above (0, 0), at best 1. The best points are chosen on the examples
+that judge them, which flatters a front, and a longer one more: at most so many points of each are judged, the same
+number for all samplers, spread over the front. Two samplers are compared by a paired bootstrap, with the same examples
+and seeds drawn for both; p is two-sided and not corrected for the number of samplers.
 """
 
 from __future__ import annotations
@@ -18,7 +24,9 @@ from benchmarks.search.cells import Cell, Plan, fill
 from benchmarks.search.families import BUNDLED, Family
 from benchmarks.search.plot import write_plot
 from benchmarks.search.regret import Run, compare
-from benchmarks.search.report import Comparisons, told
+from benchmarks.search.report import Comparisons, Verdicts, told
+from benchmarks.search.run_front import MAX_POINTS
+from benchmarks.search.verdict import judge_missing, judged_fronts
 from service.samplers import SAMPLERS
 
 # Those that are affordable at 200 evaluations; `gp` takes seconds for each.
@@ -64,9 +72,9 @@ def say_each(done: Iterable[Cell], what: str) -> None:
         print(f"{what} {number}: {cell}, {time.perf_counter() - started:.0f} s", flush=True)
 
 
-def write_report(comparisons: Comparisons, options: argparse.Namespace) -> None:
+def write_report(comparisons: Comparisons, verdicts: Verdicts, options: argparse.Namespace) -> None:
     """Print the tables; write them with the plot beside them, if asked."""
-    lines = list(told(comparisons))
+    lines = list(told(comparisons, verdicts))
     print("\n".join(lines))
     if options.to:
         picture = options.to.with_suffix(".png")
@@ -92,6 +100,8 @@ def parsed_options() -> argparse.Namespace:
     parser.add_argument("--real-examples", type=int, default=8, help="of each set, to search the real trio on")
     parser.add_argument("--real-budget", type=float, default=160.0, help="of a run over the real trio")
     parser.add_argument("--real-seeds", type=int, default=1, help="for the real trio")
+    parser.add_argument("--no-verdict", action="store_true", help="judge no more fronts on held-out examples")
+    parser.add_argument("--verdict-points", type=int, default=MAX_POINTS, help="of each front, at most so many")
     parser.add_argument("--results", type=Path, help="folder of the trials; what is there is not run again")
     parser.add_argument("--report-only", action="store_true", help="run nothing")
     parser.add_argument("--to", type=Path, help="a Markdown file for the tables; the plot goes beside it")
@@ -103,12 +113,15 @@ def parsed_options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run, print, draw."""
+    """Run, judge, print, draw."""
     options = parsed_options()
     cells = list(chain.from_iterable(plan.cells(options.samplers) for plan in plans_of(options)))
+    results, n_processes, n_points = options.results, options.processes, options.verdict_points
     if not options.report_only:
-        say_each(fill(cells, options.results, options.processes), f"searched, of {len(cells)},")
-    write_report(compared(cells, options.results), options)
+        say_each(fill(cells, results, n_processes), f"searched, of {len(cells)},")
+        if not options.no_verdict:
+            say_each(judge_missing(cells, results, n_processes, n_points), "judged")
+    write_report(compared(cells, results), judged_fronts(cells, results, n_points), options)
 
 
 if __name__ == "__main__":

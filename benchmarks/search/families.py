@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import yaml
 
-from benchmarks.method_fronts import some_of
+from benchmarks.method_fronts import VERDICTS, some_of
 from service.search import PreparedSearch, prepare_search
 from service.specification import parse_specification
-from workers.candidate_worker import CandidateWorker
+from workers.candidate_worker import CandidateWorker, Measure
+from workers.example_set import of_split, read_examples
 
 BUNDLED = Path(__file__).parents[2] / "service" / "demo" / "tiny_family"
 SETS = ("safety.jsonl", "domain.jsonl")
@@ -25,11 +26,13 @@ class Family:
         name: part of the results' paths.
         models: folder with `base`, `aligned`, `expert`.
         sets: folder with the `safety.jsonl` and `domain.jsonl` that are searched on.
+        verdict: folder with those that judge, by their holdout; None: the same.
     """
 
     name: str
     models: Path
     sets: Path
+    verdict: Path | None = None
 
     def specification(self, granularity: str) -> dict[str, object]:
         """The search, as a person would write it; one thread, for runs stand side by side."""
@@ -49,7 +52,7 @@ class Family:
         }
 
     def with_fewer(self, n_examples: int, folder: Path) -> Family:
-        """The same models on so many examples of each set.
+        """The same models searched on so many examples of each set, and judged on what was held out of the whole.
 
         Raises:
             ValueError: what lies in `folder` was searched on another number of examples.
@@ -61,7 +64,15 @@ class Family:
                 f"All trials of a family must be scored on the same examples, but '{folder}' has {', '.join(others)} "
                 f"and {n_examples} are wanted. Give another --results, or remove these and {self.name}'s trials."
             )
-        return Family(self.name, self.models, some_of(self.sets, sets, n_examples))
+        return Family(self.name, self.models, some_of(self.sets, sets, n_examples), self.verdict or self.sets)
+
+    def held_out(self) -> dict[str, Measure]:
+        """What judges a merge, on examples that no search saw."""
+        folder = self.verdict or self.sets
+        return {
+            name: Measure(scorer, of_split(read_examples(folder / file), "holdout"))
+            for name, (file, scorer) in VERDICTS.items()
+        }
 
 
 @cache
@@ -72,5 +83,7 @@ def prepared(family: Family, granularity: str) -> PreparedSearch:
 
 @cache
 def worker(family: Family) -> CandidateWorker:
-    """The worker of this process, which serves every granularity: recipes name their tensors."""
-    return CandidateWorker(prepared(family, "model").worker_setup())
+    """The worker of this process, which serves every granularity, for recipes name their tensors, and the verdict."""
+    setup = prepared(family, "model").worker_setup()
+    # A measure is prepared when it is first asked for: what only searches loses nothing by it.
+    return CandidateWorker(replace(setup, measures={**setup.measures, **family.held_out()}))

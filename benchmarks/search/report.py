@@ -1,4 +1,4 @@
-"""The benchmark's tables: regret at parts of the budget."""
+"""The benchmark's tables: regret at parts of the budget, and the verdict on held-out examples."""
 
 from __future__ import annotations
 
@@ -7,22 +7,28 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.search.ratios import ratio_line
+from benchmarks.search.front_comparison import SamplerFronts, compare_fronts, mean_volume
+from benchmarks.search.ratios import SUBJECT, ratio_line
 from benchmarks.search.regret import Comparison, Run
 
 # (family, granularity) → its runs.
 Comparisons = Mapping[tuple[str, str], Comparison]
+# (family, granularity) → its judged fronts; where none were judged, without it.
+Verdicts = Mapping[tuple[str, str], SamplerFronts]
 
 # Of the budget.
 SHOWN_SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
 
 
-def told(comparisons: Comparisons) -> Iterator[str]:
-    """A table per family and granularity, then the ratios."""
+def told(comparisons: Comparisons, verdicts: Verdicts) -> Iterator[str]:
+    """Two tables per family and granularity, then the ratios."""
     for key, comparison in comparisons.items():
         yield f"## The {key[0]} family, per {key[1]}\n"
         yield from table(comparison, [share * comparison.budget for share in SHOWN_SHARES])
         yield ""
+        if key in verdicts:
+            yield from held_out(verdicts[key])
+            yield ""
     if line := ratio_line(comparisons):
         yield line
 
@@ -39,6 +45,30 @@ def table(comparison: Comparison, costs: Sequence[float]) -> Iterator[str]:
         cells = [f"{middle:.4f} ({low:.4f} to {high:.4f})" for middle, low, high in quartiles]
         times = [_median_ms(runs, "sampler_s"), _median_ms(runs, "evaluation_s")]
         yield f"| `{sampler}` | {len(runs)} | {' | '.join([*cells, f'{median(map(len, runs)):g}', *times])} |"
+
+
+def held_out(fronts: SamplerFronts) -> Iterator[str]:
+    """The hypervolume of each sampler's fronts on held-out examples, and by how much the subject's is larger."""
+    n_refusal, n_accuracy = next(iter(next(iter(fronts.values())).values())).n_examples
+    yield "### On held-out examples\n"
+    yield (
+        f"Hypervolume of refusals on {n_refusal} requests and exact answers to {n_accuracy} questions that no search "
+        "saw, mean over seeds.\n"
+    )
+    yield f"| sampler | points | hypervolume | `{SUBJECT}` has more | 95 % interval | p |"
+    yield "| --- " * 6 + "|"
+    for sampler, by_seed in fronts.items():
+        n_points = median(front.n_points for front in by_seed.values())
+        cells = [f"`{sampler}`", f"{n_points:g}", f"{mean_volume(by_seed):.3f}", *_against(fronts, sampler)]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _against(fronts: SamplerFronts, sampler: str) -> tuple[str, str, str]:
+    """Difference, interval and p-value; empty for the subject, and where no seed of both was judged."""
+    if sampler == SUBJECT or not fronts.get(SUBJECT, {}).keys() & fronts[sampler].keys():
+        return "", "", ""
+    found = compare_fronts(fronts[SUBJECT], fronts[sampler])
+    return f"{found.difference:+.3f}", f"{found.low:+.3f} to {found.high:+.3f}", f"{found.p_value:.4f}"
 
 
 def _median_ms(runs: Sequence[Run], field: str) -> str:
