@@ -88,6 +88,9 @@ def main() -> None:
         shared = _methods_of(rounds.peer)
         print(_HEAD)
         for method in arguments.methods or METHOD_SIGNATURES:
+            if not METHOD_SIGNATURES[method].all_parameters:
+                print(f"{method:16} takes no numbers: there is one such merge, and no other candidate to time")
+                continue
             print(_line(method, rounds.measure(method, with_peer=method in shared), arguments.experts), flush=True)
     finally:
         shutil.rmtree(folder)

@@ -45,7 +45,7 @@ class Family:
             },
             "space": {"method": "task_arithmetic", "granularity": granularity, "weight": [0.0, 1.5]},
             "objectives": {
-                "alignment": {"set": safety, "scorer": "refusal_margin"},
+                "alignment": {"set": safety, "scorer": "answer_likelihood"},
                 "expertise": {"set": domain, "scorer": "answer_likelihood"},
             },
             "workers": {"pool": "in_process", "cpus_per_worker": 1},

@@ -48,7 +48,7 @@ class SamplerRun:
         self._evaluate = evaluate
         self._spent = done[-1].spent if done else 0.0
         self._distributions = search.space.distributions()
-        # Both objectives are likelihoods: an answer's, and the margin of two.
+        # Both objectives are likelihoods of answers.
         n_objectives = len(search.objectives)
         shape = replace(search.shape, evaluations=int(budget), n_differentiable=n_objectives)
         self._study = optuna.create_study(

@@ -203,6 +203,7 @@ class PreparedSearch:
             engine=workers.engine,
             tensor_parallel=workers.tensor_parallel,
             cache_gib=workers.cache_gib,
+            checkpoint_activations=workers.checkpoint_activations,
             tokenizer=self.specification.models.tokenizer,
         )
 

@@ -104,6 +104,7 @@ class WorkersSection(Section):
     max_batch_tokens: int = Field(default=4096, ge=1)
     tensor_parallel: int = Field(default=1, ge=1, validate_default=True)
     cache_gib: float = Field(default=4, ge=0)
+    checkpoint_activations: bool = False
 
     @field_validator("tensor_parallel")
     @classmethod

@@ -91,6 +91,7 @@ def test_defaults() -> None:
         "max_batch_tokens": 4096,
         "tensor_parallel": 1,
         "cache_gib": 4,
+        "checkpoint_activations": False,
     }
     assert specification.report == {}
 
