@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -137,12 +138,15 @@ def search_until(
     start_command: Callable[..., subprocess.Popen[bytes]],
     eventually: Callable[..., None],
 ) -> Callable[..., tuple[subprocess.Popen[bytes], str]]:
-    """Starts a search and waits for a line of its progress, such as `12/40`; the process and the study's name."""
+    """Starts a search and waits until its progress tells so much or more, as `12/40`; the process and the study."""
 
-    def search(line: str, **changes: Any) -> tuple[subprocess.Popen[bytes], str]:
+    def search(progress: str, **changes: Any) -> tuple[subprocess.Popen[bytes], str]:
         specification = write_specification(tmp_path, **changes)
         process = start_command("search", specification)
-        eventually(lambda: f"\n{line} " in (tmp_path / "stderr").read_text())
+        spent, _, budget = progress.partition("/")
+        told = re.compile(rf"^([\d.]+)/{budget} ", re.MULTILINE)
+        # One with gradients costs several evaluations, so that a line may be passed over.
+        eventually(lambda: any(float(n) >= float(spent) for n in told.findall((tmp_path / "stderr").read_text())))
         assert process.poll() is None
         return process, specification.stem
 
