@@ -62,7 +62,10 @@ def confine(specification: Specification, reach: Reach) -> Specification:
                 measure["set"] = roots.set(measure["set"], f"{key}.set")
             measure["options"] = _confined_options(measure, f"{key}.options", reach)
     start = values["search"]["start"]
-    values["search"]["start"] = [roots.recipe(path, f"search.start.{i}") for i, path in enumerate(start)]
+    # A front is named by its search, and all searches of the service are for all its clients.
+    values["search"]["start"] = [
+        roots.recipe(entry, f"search.start.{i}") if isinstance(entry, str) else entry for i, entry in enumerate(start)
+    ]
     return Specification.model_validate_json(json.dumps(values))
 
 

@@ -13,7 +13,7 @@ from search_spaces.method_signature import BaseRole, ParameterKind
 from search_spaces.parameter_groups import group_parameters
 from service.mergekit.imported import ImportedSpecification, ImportOptions, own_name
 from service.mergekit.recipe_file import RecipeFile
-from service.search.preparation import bounds_rules
+from service.search.space_options import bounds_rules
 from service.search.start_recipes import read_start
 from service.specification.schema import SpaceSection
 
@@ -137,7 +137,7 @@ def _check(file: RecipeFile, recipe: MergeRecipe, space: dict[str, Any]) -> None
     )
     headers = file.headers(recipe)
     names = headers[BASE].merged_names
-    read_start([str(file.path)], SearchSpace(recipe.base, recipe.experts, names, options))
+    read_start([str(file.path)], SearchSpace(recipe.base, recipe.experts, names, options), fronts={})
 
 
 def _notes(file: RecipeFile, recipe: MergeRecipe, options: ImportOptions) -> Iterator[str]:

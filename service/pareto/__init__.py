@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.pareto.dominance import RunningDominance, certainly_dominated, non_dominated
 from service.pareto.hypervolume import RunningHypervolume, hypervolume
 from service.pareto.selection import Constraint, knee, parse_constraint, select_by_constraint
+from service.pareto.spread import spread
 
 __all__ = [
     "Constraint",
@@ -16,4 +17,5 @@ __all__ = [
     "non_dominated",
     "parse_constraint",
     "select_by_constraint",
+    "spread",
 ]

@@ -10,10 +10,12 @@ from functools import cache, cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from search_spaces import BoundsRule, Landmark, MergeRecipe, SearchSpace, SpaceOptions
+from search_spaces import Landmark, MergeRecipe, SearchSpace
 from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.merge_recipe import BASE
 from search_spaces.method_signatures import METHOD_SIGNATURES
+from service.search.earlier_front import ReadStudy, read_from_users_database, read_fronts
+from service.search.space_options import space_options
 from service.search.start_recipes import read_start
 from service.specification import MeasureSection, Specification, WorkersSection, restore_specification
 from service.specification.schema import SpaceSection
@@ -236,13 +238,19 @@ def open_pool(setup: Setup, workers: WorkersSection) -> WorkerPool:
     return RayPool(setup, options)
 
 
-def prepare_search(specification: Specification, *, checks_engine: bool = True) -> PreparedSearch:
+def prepare_search(
+    specification: Specification,
+    *,
+    checks_engine: bool = True,
+    read_study: ReadStudy = read_from_users_database,
+) -> PreparedSearch:
     """Read models' headers and sets, and build the space; no weights are loaded.
 
     Args:
         specification: of the search.
         checks_engine: whether the engine must be installed here, now and when workers start; not where they run
             on other nodes of a cluster.
+        read_study: called for the searches from whose fronts this one starts, and for nothing else.
 
     Raises:
         UserError: whatever is wrong with the specification, a model, a set or this installation.
@@ -250,8 +258,9 @@ def prepare_search(specification: Specification, *, checks_engine: bool = True) 
     if checks_engine:
         _check_engine(specification.workers)
     prepared = _prepare(specification)
-    start = tuple(read_start(specification.search.start, prepared.space))
-    return replace(prepared, checks_engine=checks_engine, start=start)
+    search = specification.search
+    start = read_start(search.start, prepared.space, read_fronts(search.fronts, prepared, read_study))
+    return replace(prepared, checks_engine=checks_engine, start=tuple(start))
 
 
 def _check_engine(workers: WorkersSection) -> None:
@@ -284,7 +293,7 @@ def _prepare(specification: Specification) -> PreparedSearch:
         base=models[BASE],
         experts={name: text for name, text in models.items() if name != BASE},
         tensor_names=headers[BASE].merged_names,
-        options=_space_options(specification, headers[BASE]),
+        options=space_options(specification, headers[BASE]),
     )
     measures = _measures(specification)
     _check_racing(specification)
@@ -356,46 +365,20 @@ def _check_racing(specification: Specification) -> None:
             )
 
 
-def prepare_stored(stored: StoredStudy) -> PreparedSearch:
+def prepare_stored(stored: StoredStudy, *, checks_engine: bool = True) -> PreparedSearch:
     """Prepare the search that a study was made by, from the models and sets as they are now.
 
     Its engine is missed only where workers are started: results can be looked at without, and without the recipes
     that it started from.
 
+    Args:
+        stored: the study.
+        checks_engine: whether workers need the engine here, as in `prepare_search`.
+
     Raises:
         UserError: see `prepare_search`.
     """
-    return _prepare(restore_specification(stored.identity.specification))
-
-
-def _space_options(specification: Specification, base: CheckpointHeader) -> SpaceOptions:
-    space = specification.space
-    return SpaceOptions(
-        method=space.method,
-        granularity=space.granularity,
-        rules=bounds_rules(space),
-        normalize=space.normalize,
-        task_vectors=space.task_vectors,
-        seed=specification.search.seed,
-        dtype=_dtype(specification, base),
-        tokenizer_source=specification.models.tokenizer,
-    )
-
-
-def bounds_rules(space: SpaceSection) -> tuple[BoundsRule, ...]:
-    """The bounds of a specification, from the general to the special."""
-    rules = [BoundsRule(rule.bounds_given, rule.expert, rule.filter) for rule in space.bounds]
-    return (BoundsRule(space.bounds_given), *rules)
-
-
-def _dtype(specification: Specification, base: CheckpointHeader) -> str:
-    """On a CPU float32, which is faster there than 16 bits; on a GPU the checkpoint's own."""
-    if specification.workers.dtype != "auto":
-        return specification.workers.dtype
-    if not specification.workers.gpus_per_worker:
-        return "float32"
-    given = str(base.config.get("dtype") or base.config.get("torch_dtype") or "bfloat16")
-    return given if given in ("float32", "float16") else "bfloat16"
+    return replace(_prepare(restore_specification(stored.identity.specification)), checks_engine=checks_engine)
 
 
 def _measures(specification: Specification) -> dict[str, Measure]:

@@ -30,6 +30,7 @@ _MAX_TOLD = 20
 _MUST = {
     "bounds": "be a finite number or a pair of them, [low, high]",
     "model": "be a folder, a hub id, or a mapping of `model`, `revision`, `adapter` and `adapter_revision`",
+    "start": "be a mergekit file, or a mapping with `front_of`",
     "source": "be the folder of a model, or a mapping with `endpoint` and `model`",
     "string_type": "be text",
     "string_too_short": "be text",
@@ -137,7 +138,8 @@ def _with_absolute_paths(specification: Specification, folder: Path, *, is_store
             if measure["set"] is not None:
                 measure["set"] = str(folder / measure["set"])
             measure["options"] = _absolute_options(measure, folder, f"{section}.{name}.options")
-    values["search"]["start"] = [str(folder / path) for path in values["search"]["start"]]
+    start = values["search"]["start"]
+    values["search"]["start"] = [str(folder / entry) if isinstance(entry, str) else entry for entry in start]
     if values["synthesis"] is not None:
         _make_absolute(values["synthesis"], folder, values["name"])
     return Specification.model_validate_json(json.dumps(values))
@@ -206,6 +208,8 @@ def _place(location: tuple[int | str, ...], kind: str) -> tuple[str, str]:
         return ".".join(keys[:-1]), "bounds"
     if kind == "string_type" and keys[0] == "models":
         kind = "model"
+    if kind == "string_type" and keys[:2] == ["search", "start"] and len(keys) == 3:
+        kind = "start"
     if keys == ["synthesis", "generator"] and kind != "missing":
         kind = "source"
     return ".".join(keys[:-1] if keys[-1] == _KEY else keys), kind

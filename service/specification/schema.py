@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
-from service.specification.models_schema import ModelsSection
+from service.specification.models_schema import MAPPING_TAG, TEXT_TAG, ModelsSection
 from service.specification.section import Name, Section, Text
 from service.specification.synthesis_schema import SynthesisSection
 
@@ -78,6 +78,20 @@ class MeasureSection(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class FrontSection(Section):
+    """The front of an earlier search, to start from."""
+
+    front_of: Name
+
+
+def _form(value: Any) -> str:
+    return MAPPING_TAG if isinstance(value, dict | FrontSection) else TEXT_TAG
+
+
+# A mergekit file, or a front.
+StartEntry = Annotated[Annotated[Text, Tag(TEXT_TAG)] | Annotated[FrontSection, Tag(MAPPING_TAG)], Discriminator(_form)]
+
+
 class SearchSection(Section):
     """How long and by what means."""
 
@@ -85,9 +99,14 @@ class SearchSection(Section):
     evaluations: int = Field(default=100, ge=1, le=_MAX_EVALUATIONS)
     seed: int = Field(default=0, ge=0, le=_MAX_SEED)
     landmarks: bool = True
-    start: tuple[Text, ...] = Field(default=(), max_length=_MAX_ENTRIES)
+    start: tuple[StartEntry, ...] = Field(default=(), max_length=_MAX_ENTRIES)
     racing: bool = False
     gradient_share: float = Field(default=1.0, gt=0, le=1)
+
+    @property
+    def fronts(self) -> tuple[str, ...]:
+        """The names of the searches from whose fronts this one starts."""
+        return tuple(entry.front_of for entry in self.start if isinstance(entry, FrontSection))
 
 
 class WorkersSection(Section):

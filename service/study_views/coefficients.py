@@ -12,7 +12,7 @@ from search_spaces.merge_recipe import BASE, owners
 from search_spaces.method_signature import MethodParameter, MethodSignature
 from search_spaces.method_signatures import METHOD_SIGNATURES
 from search_spaces.parameter_groups import group_parameters
-from service.search.preparation import bounds_rules
+from service.search.space_options import bounds_rules
 from service.specification import Specification
 from service.study_views.study_view import StudyView
 from workers.checkpoints.model_files import read_model_header

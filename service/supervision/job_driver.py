@@ -13,7 +13,7 @@ from search_spaces.errors import CandidateError, DatabaseError, FailureError, Pa
 from search_spaces.merge_recipe import BASE
 from service.registry import CompletionsRow, ExportRow, JobRegistry
 from service.supervision.driver_actor import DriverActor, DriverSetup, SupersededError
-from service.supervision.search_driver import open_connected_pool, prepared_for_service
+from service.supervision.search_driver import open_connected_pool
 
 if TYPE_CHECKING:
     from service.search import PreparedSearch
@@ -93,8 +93,9 @@ class ExportDriver(JobDriver):
             is_exported,
             remove_partial_exports,
         )
+        from service.search import prepare_stored
 
-        prepared = prepared_for_service(dict(study.identity.specification))
+        prepared = prepare_stored(study, checks_engine=False)
         landmarks = tuple(trial for trial in study.trials if trial.landmark and trial.succeeded)
         folder = self._setup.exports / row.folder
         request = ExportRequest(prepared, _trial(row, study), landmarks, folder, row.max_shard_size)
@@ -116,7 +117,9 @@ class CompletionsDriver(JobDriver):
     kind = CompletionsRow
 
     def _result(self, row: CompletionsRow, study: StoredStudy) -> dict[str, Any]:
-        prepared = prepared_for_service(dict(study.identity.specification))
+        from service.search import prepare_stored
+
+        prepared = prepare_stored(study, checks_engine=False)
         trial = _trial(row, study)
         self._tell(_STARTING)
         with _one_worker(prepared) as pool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import DatabaseError, FailureError, ParetomergeError
@@ -12,6 +13,8 @@ from service.search.helm import Course
 from service.supervision.driver_actor import DriverActor, DriverSetup, SupersededError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from service.search import PreparedSearch, SearchProgress
     from service.search.search_loop import Unstored
     from service.specification import WorkersSection
@@ -52,7 +55,7 @@ class SearchDriver(DriverActor):
         from service.database.connection import connect
 
         engine = connect(self._setup.database_url)
-        self._registry = SearchRegistry(engine)
+        self._engine, self._registry = engine, SearchRegistry(engine)
         try:
             self._search_to_its_end()
         finally:
@@ -75,7 +78,7 @@ class SearchDriver(DriverActor):
         from service.search.search_loop import Unstored
 
         unstored, self._answered_at = Unstored(), time.monotonic()
-        prepared = prepared_for_service(self._registry.get(self._setup.search).specification)
+        prepared = prepared_for_service(self._registry.get(self._setup.search).specification, self._engine)
         with open_connected_pool(prepared.worker_setup(), prepared.specification.workers, n_workers=0) as pool:
             while True:
                 try:
@@ -106,18 +109,24 @@ class SearchDriver(DriverActor):
         return Course(row.n_allotted, is_stopping=self._is_stopping)
 
 
-def prepared_for_service(specification: dict[str, Any]) -> PreparedSearch:
-    """A stored specification, read again with models and sets as they are now.
+def prepared_for_service(specification: dict[str, Any], engine: Engine) -> PreparedSearch:
+    """A stored specification, read again with models, sets and earlier fronts as they are now.
 
-    Its engine is not looked for: workers run on any node, and not in the driver's process.
+    Its workers' engine is not looked for: they run on any node, and not in the driver's process.
+
+    Args:
+        specification: as the row of the search has it.
+        engine: of the service's database.
 
     Raises:
         UserError: see `prepare_search`.
     """
     from service.search import prepare_search
     from service.specification import restore_specification
+    from service.studies import load_study
 
-    return prepare_search(restore_specification(specification), checks_engine=False)
+    restored = restore_specification(specification)
+    return prepare_search(restored, checks_engine=False, read_study=partial(load_study, engine))
 
 
 def open_connected_pool(setup: Setup, workers: WorkersSection, n_workers: int) -> WorkerPool:

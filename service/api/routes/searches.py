@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, Response
 
 from search_spaces.errors import SpecificationError
@@ -81,7 +83,7 @@ def resume(name: SearchName, body: SpecificationSent, context: Context) -> Searc
 def _checked(body: SpecificationBody, context: ServiceContext, name: str | None = None) -> Specification:
     """What a client sent, confined; everything that it names has been read and fits together."""
     from service.search.preparation import prepare_search
-    from service.studies import check_continues
+    from service.studies import check_continues, load_study
 
     specification = confine(body.read(), context.reach)
     if name is not None and specification.name != name:
@@ -91,7 +93,8 @@ def _checked(body: SpecificationBody, context: ServiceContext, name: str | None 
     address = {"address": context.settings.ray_address}
     workers = specification.workers.model_copy(update=address)
     # Where workers run decides what must be installed here.
-    prepared = prepare_search(specification.model_copy(update={"workers": workers}))
+    specified = specification.model_copy(update={"workers": workers})
+    prepared = prepare_search(specified, read_study=partial(load_study, context.engine))
     _ = prepared.encoded_landmarks  # bounds and method are decided by it
     if name is not None:
         check_continues(context.engine, prepared.identity)

@@ -14,6 +14,7 @@ from service.access import confined_specification
 from service.access.confined_specification import Reach, confine
 from service.access.roots import Roots
 from service.specification import Specification, check_specification, restore_specification
+from service.specification.schema import FrontSection
 from workers.scorers import SCORERS, ScorerOptions
 
 FAMILY = Path(__file__).parents[3] / "service" / "demo" / "tiny_family"
@@ -243,9 +244,9 @@ def recipes(tmp_path: Path) -> Reach:
 
 
 def test_recipes_to_start_from_are_found(values: dict[str, Any], recipes: Reach, tmp_path: Path) -> None:
-    values["search"] = {"start": ["mine.yaml"]}
+    values["search"] = {"start": ["mine.yaml", {"front_of": "likelihoods"}]}
     confined = confine(check_specification(json.dumps(values)), recipes)
-    assert confined.search.start == (str(tmp_path / "mine.yaml"),)
+    assert confined.search.start == (str(tmp_path / "mine.yaml"), FrontSection(front_of="likelihoods"))
 
 
 @pytest.mark.parametrize(

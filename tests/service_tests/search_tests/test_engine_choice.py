@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
 
 from search_spaces.errors import SpecificationError
 from service.search import PreparedSearch, preparation, prepare_stored
@@ -50,7 +51,9 @@ def test_a_driver_looks_for_no_engine_on_its_own_node(prepare: Prepare, monkeypa
     monkeypatch.setattr(preparation, "find_spec", lambda name: object())
     specification = prepare(workers={"engine": "vllm"}).specification.model_dump(mode="json")
     monkeypatch.setattr(preparation, "find_spec", lambda name: None)
-    assert prepared_for_service(specification).worker_setup().engine == "vllm"
+    # Nor in a database, without a front to start from.
+    nowhere = create_engine("postgresql+psycopg://nobody@nowhere.invalid/nothing")
+    assert prepared_for_service(specification, nowhere).worker_setup().engine == "vllm"
 
 
 def test_results_can_be_looked_at_without_the_engine(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,10 @@ def test_cannot_be_changed() -> None:
             "`objectives.alignment.scorrer` is not a key .*known there: options, scorer, set. Did you mean `scorer`?",
         ),
         (
+            "search: {start: [{front_of: x, n: 3}]}",
+            "`search.start.0.n` is not a key of a specification; known there: front_of.",
+        ),
+        (
             "report: {r: {set: s, scorer: x, sets: y}}",
             "`report.r.sets` is not a key .*known there: options, scorer, set. Did you mean `set`?",
         ),
@@ -164,6 +168,9 @@ BOUNDS = "must be a finite number or a pair of them, [low, high], but got"
         ("space: {density: [0, .inf]}", f"`space.density` {BOUNDS} [0, Infinity]."),
         ("space: {bounds: [{t: -.inf}]}", f"`space.bounds.0.t` {BOUNDS} -Infinity."),
         ("space: {bounds: {weight: 1}}", '`space.bounds` must be a list, but got {"weight": 1}.'),
+        ("search: {start: [3]}", "`search.start.0` must be a mergekit file, or a mapping with `front_of`, but got 3."),
+        ("search: {start: [{front_of: 3}]}", "`search.start.0.front_of` must be text, but got 3."),
+        ("search: {start: [a, {}]}", "`search.start.1.front_of` must be given, but is missing."),
         ('space: {normalize: "yes"}', '`space.normalize` must be true or false, but got "yes".'),
         ("space: []", "`space` must be a mapping of keys, but got []."),
         ("search: {evaluations: '10'}", '`search.evaluations` must be a whole number, but got "10".'),

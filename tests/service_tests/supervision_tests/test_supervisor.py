@@ -143,7 +143,7 @@ def test_a_row_that_is_removed_while_it_is_looked_at_is_passed_over(
     for name in gone[:2]:
         searches.start(name, "a driver that is nowhere")
     for name in gone[::2]:
-        prepared = prepared_for_service(searches.get(name).specification)
+        prepared = prepared_for_service(searches.get(name).specification, engine)
         with open_session(prepared, engine.url.render_as_string(hide_password=False)):
             pass
     rows = [searches.get(name) for name in gone]
