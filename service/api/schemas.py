@@ -99,6 +99,9 @@ class Trial(Answer):
     share: float = Field(description="Of the examples, how many were scored; below 1 where racing stopped it.")
     cost: float = Field(default=1.0, description="In evaluations; above 1 where gradients were asked for.")
     failure: str | None
+    gradient_failure: str | None = Field(
+        default=None, description="Why it has no gradients although they were asked for; its values are valid."
+    )
     params: dict[str, float] | None = Field(default=None, description="Given with `params=true`.")
 
 

@@ -91,7 +91,18 @@ def _caption(standing: Standing) -> str:
     shown = ", ".join(f"{value:.3f}" for value in standing.reference_point)
     doubtful = standing.within_error
     doubt = f"\n{len(doubtful)} more are dominated only within error: chance may keep them out" if doubtful else ""
-    return f"hypervolume {standing.hypervolume or 0.0:.4f} above ({shown}); ± one standard error{doubt}"
+    failures = _gradient_failures(standing.trials)
+    return f"hypervolume {standing.hypervolume or 0.0:.4f} above ({shown}); ± one standard error{doubt}{failures}"
+
+
+def _gradient_failures(trials: Sequence[FinishedTrial]) -> str:
+    """Gradients that were paid for and could not be had: too many of them, and the search is blind."""
+    without = [trial for trial in trials if trial.gradient_failure]
+    if not without:
+        return ""
+    n, last = len(without), without[-1]
+    have = f"{n} trial{'s'[: n - 1]} {'has' if n == 1 else 'have'} values and no gradients"
+    return f"\n{have}; of {last.label}: {last.gradient_failure}"
 
 
 def _thinned(front: Sequence[FinishedTrial], selected: FinishedTrial | None, max_rows: int) -> list[FinishedTrial]:

@@ -46,6 +46,7 @@ def finished_trial(trial: Trial, objectives: tuple[str, ...]) -> FinishedTrial:
         failure=trial.failure or "",
         share=trial.share,
         cost=trial.cost,
+        gradient_failure=trial.gradient_failure or "",
     )
 
 

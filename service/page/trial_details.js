@@ -60,7 +60,8 @@ function row(trial, name, hasHeldOut) {
 
 function timings(trial) {
   const stopped = trial.share < 1 ? ` Racing stopped it at ${significant(100 * trial.share)} % of the examples.` : "";
-  return `Made in ${significant(trial.make_s)} s, scored in ${significant(trial.score_s)} s.${stopped}`;
+  const without = trial.gradient_failure ? ` It has no gradients: ${trial.gradient_failure}` : "";
+  return `Made in ${significant(trial.make_s)} s, scored in ${significant(trial.score_s)} s.${stopped}${without}`;
 }
 
 function download(trial, search) {

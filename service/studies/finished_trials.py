@@ -33,6 +33,7 @@ class FinishedTrial:
         share: of the objectives' examples, how many were scored; below 1 where a race was stopped, and its values are
             estimates.
         cost: in evaluation-equivalents.
+        gradient_failure: why it has no gradients although they were asked for, or ""; its values are valid.
     """
 
     number: int
@@ -45,6 +46,7 @@ class FinishedTrial:
     failure: str
     share: float = 1.0
     cost: float = 1.0
+    gradient_failure: str = ""
 
     @property
     def succeeded(self) -> bool:
@@ -104,6 +106,7 @@ def finished_trial(
         failure=attributes.get("failure", "" if values else "unknown"),
         share=attributes.get("share", 1.0),
         cost=cost,
+        gradient_failure=attributes.get("gradient_failure", ""),
     )
 
 

@@ -109,6 +109,7 @@ def trial_json(trial: FinishedTrial, objectives: Sequence[str]) -> dict[str, Any
         "share": trial.share,
         "cost": trial.cost,
         "failure": trial.failure or None,
+        "gradient_failure": trial.gradient_failure or None,
     }
 
 

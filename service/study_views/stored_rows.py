@@ -25,7 +25,7 @@ _HEAD = text(
     " AS holdout"
     " FROM studies s JOIN study_user_attributes USING (study_id) WHERE study_name = :name AND key = 'paretomerge'"
 )
-_KEYS = ("standard_errors", "landmark", "make_s", "score_s", "failure", "share")
+_KEYS = ("standard_errors", "landmark", "make_s", "score_s", "failure", "share", "gradient_failure")
 # Attributes are JSON already: an object of them is one text to be parsed.
 _TRIALS = text(
     "SELECT trial_id, number, state,"

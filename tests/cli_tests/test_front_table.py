@@ -34,6 +34,14 @@ def within_error(trials: list[FinishedTrial]) -> list[int]:
     return Standing(trials, len(OBJECTIVES)).within_error
 
 
+def test_gradients_that_could_not_be_had_are_told() -> None:
+    lost = [replace(trial, gradient_failure=f"that of {trial.number} is nan") for trial in (NEAR, FAR)]
+    assert "gradients" not in str(front_table([*FRONT, NEAR, FAR], OBJECTIVES).caption)
+    assert "\n2 trials have values and no gradients; of trial 3: that of 3 is nan" in str(
+        front_table([*FRONT, *lost], OBJECTIVES).caption
+    )
+
+
 def test_whom_an_error_may_hide() -> None:
     assert within_error([*FRONT, NEAR, FAR, STOPPED, FAILED]) == [2]
     assert within_error([*FRONT, FAR]) == []

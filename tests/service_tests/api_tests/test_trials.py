@@ -65,6 +65,7 @@ def test_trial_of_a_page(client: TestClient, told: str) -> None:
     assert complete.standard_errors == {"alignment": 0.01, "expertise": 0.01}
     assert (complete.make_s, complete.score_s, complete.share) == (0.1, 0.2, 1.0)
     assert complete.params is None
+    assert (complete.gradient_failure, failed.gradient_failure) == (None, None)
     assert (failed.state, failed.values, failed.failure) == ("failed", {}, "out_of_memory")
 
 

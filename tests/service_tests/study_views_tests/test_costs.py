@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine
 
-from service.api.schemas import HypervolumeHistory, Points
+from service.api.schemas import HypervolumeHistory, Points, Trial
 from service.api.search_answers import TrialCounts, count_trials
+from service.client.remote_study import finished_trial
 from service.client.search_progress import RemoteProgress
 from service.search import PreparedSearch, prepare_search
 from service.studies import SearchStudy
 from service.study_views import StudyViews
-from service.study_views.rendering import front_body, hypervolume_body, points_body
+from service.study_views.rendering import front_body, hypervolume_body, points_body, trial_json
+from workers.evaluation import Evaluation, Score
 
 OBJECTIVES = ("alignment", "expertise")
 
@@ -41,6 +44,20 @@ def test_readers_count_evaluations(
     history = HypervolumeHistory.model_validate_json(hypervolume_body(view))
     assert (history.n_finished, history.spent_evaluations) == (5, 9)
     assert [step.spent_evaluations for step in history.steps] == [2 * step.n_finished for step in history.steps]
+
+
+def test_readers_see_which_gradients_are_missing(
+    study: SearchStudy, views: StudyViews, prepared: PreparedSearch
+) -> None:
+    score = Score(0.5, None, 4, ())
+    for failure in ("", "not finite in 'alignment'"):
+        asked = study.ask()
+        assert asked is not None
+        assert study.tell(asked.number, Evaluation(dict.fromkeys(OBJECTIVES, score), gradient_failure=failure))
+    found = [trial_json(trial, OBJECTIVES) for trial in views.glance(prepared.specification.name).trials]
+    assert [trial["gradient_failure"] for trial in found] == [None, "not finite in 'alignment'"]
+    told = [finished_trial(Trial.model_validate(trial), OBJECTIVES) for trial in found]
+    assert told == [replace(trial, params={}) for trial in study.finished_trials()]
 
 
 def test_a_watcher_elsewhere_counts_the_same(study: SearchStudy, tell: Callable[..., int]) -> None:

@@ -51,7 +51,9 @@ class Life:
         if self.running:
             asked = self.running.pop(self.rng.randrange(len(self.running)))
             scores = {name: self._score() for name in ("alignment", "expertise")}
-            assert self.study.tell(asked.number, Evaluation(scores, make_s=1.0, score_s=2.0, share=share))
+            failure = self.rng.choice(["", "", "not finite"])
+            evaluation = Evaluation(scores, make_s=1.0, score_s=2.0, share=share, gradient_failure=failure)
+            assert self.study.tell(asked.number, evaluation)
             self.succeeded.append(asked.number)
 
     def fail(self) -> None:
