@@ -62,9 +62,12 @@ def _read_front(name: str, prepared: PreparedSearch, read_study: ReadStudy) -> l
     try:
         study = read_study(name)
         _check_models(study, prepared)
-        return _landmarks(study, _space_of(study, prepared), prepared.space)
+        found = _landmarks(study, _space_of(study, prepared), prepared.space)
     except (RecipeError, SelectionError) as error:
         raise SpecificationError(f"{must} '{name}' is none: {error}") from None
+    # A model alone may be on the front, and is tried under its own name.
+    own = [each.recipe for each in prepared.space.landmarks()] if prepared.specification.search.landmarks else []
+    return [landmark for landmark in found if landmark.recipe not in own]
 
 
 def _check_models(study: StoredStudy, prepared: PreparedSearch) -> None:

@@ -65,7 +65,7 @@ def _hindrance(specification: Specification, space: SearchSpace) -> str:
     if not _with_gradients(specification):
         scorers = ", ".join(name for name, scorer in SCORERS.items() if scorer.differentiable)
         given = ", ".join(f"`objectives.{name}` '{each.scorer}'" for name, each in specification.objectives.items())
-        return f"needs an objective with a differentiable scorer, but {given} have none. Use one of {scorers}"
+        return f"needs an objective with a differentiable scorer, but got {given}. Use one of {scorers}"
     return ""
 
 

@@ -16,6 +16,7 @@ from service.api.queue_limits import MAX_JOBS
 from service.demo import demo_specification
 from service.registry import SearchRegistry, SearchState
 from service.specification import restore_specification
+from service.supervision.search_driver import prepared_for_service
 
 Changed = Callable[..., dict[str, Any]]
 
@@ -53,6 +54,22 @@ def test_launch(client: TestClient, specification: dict[str, Any], roots: Path) 
     stored = answer.json()["specification"]
     assert stored["models"]["base"] == str(roots / "models" / "base")
     assert stored["objectives"]["alignment"]["set"] == str(roots / "sets" / "safety.jsonl")
+
+
+def test_launch_from_the_front_of_another_search(
+    client: TestClient, specification: dict[str, Any], launched: str, tell: Callable[..., None], engine: Engine
+) -> None:
+    again = {**specification, "name": f"{launched}-2"}
+    again["search"] = {**specification["search"], "start": [{"front_of": launched}], "landmarks": False}
+    tell((0.1, 0.9), (0.2, 0.8), (0.1, 0.1))
+    answer = client.post("/v1/searches", json=again)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["specification"]["search"]["start"] == [{"front_of": launched}]
+    driven = prepared_for_service(answer.json()["specification"], engine)
+    assert {landmark.name for landmark in driven.start} == {f"{launched} #0", f"{launched} #1"}
+    again["search"]["start"] = [{"front_of": "nowhere"}]
+    refused = mistakes(client.post("/v1/searches", json={**again, "name": f"{launched}-3"}))
+    assert "there is none named 'nowhere'" in refused["search.start"]
 
 
 def test_launch_by_yaml(client: TestClient, specification: dict[str, Any]) -> None:

@@ -26,7 +26,10 @@ StartFrom = Callable[..., PreparedSearch]
 N_TRIALS = 50
 EXACT = {"set": str(FAMILY / "domain.jsonl"), "scorer": "exact_match"}
 # What the objectives of a search by likelihoods cannot follow, and a later one asks for.
-LATER: dict[str, Any] = {"objectives": {"alignment": EXACT}, "search": {"sampler": "random", "evaluations": 30}}
+LATER: dict[str, Any] = {
+    "objectives": {"alignment": EXACT},
+    "search": {"sampler": "random", "evaluations": 30, "landmarks": False},
+}
 
 
 @pytest.fixture
@@ -82,6 +85,14 @@ def test_what_is_dominated_or_failed_is_left_out(earlier: Callable[..., StoredSt
     assert [landmark.name for landmark in prepared.start] == [f"{study.identity.name} #3"]
 
 
+def test_an_own_landmark_is_not_tried_twice(earlier: Callable[..., StoredStudy], start_from: StartFrom) -> None:
+    study = earlier()  # its first and last trials are the two experts alone
+    alone = {f"{study.identity.name} #{number}" for number in (0, N_TRIALS - 1)}
+    search = {**LATER["search"], "start": [{"front_of": study.identity.name}]}
+    with_landmarks, without = (start_from(study, search={**search, "landmarks": on}) for on in (True, False))
+    assert {each.name for each in without.start} - {each.name for each in with_landmarks.start} == alone
+
+
 def test_a_number_that_was_fixed_then_may_be_searched_now(
     earlier: Callable[..., StoredStudy], start_from: StartFrom
 ) -> None:
@@ -89,10 +100,8 @@ def test_a_number_that_was_fixed_then_may_be_searched_now(
     study = earlier(space={"bounds": fixed})
     found = start_from(study).plan().landmarks[f"{study.identity.name} #0"]
     assert {value for name, value in found.items() if name.startswith("aligned")} == {0.7}
-    assert (
-        start_from(study, space={"bounds": fixed}).plan().landmarks[f"{study.identity.name} #0"].items()
-        < {**found}.items()
-    )
+    again = start_from(study, space={"bounds": fixed}).plan().landmarks[f"{study.identity.name} #0"]
+    assert again.items() < found.items()
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ PLAIN = {"alignment": REFUSAL, "expertise": MATCH}
         ({"space": {"weight": 0.5, "method": "ties"}}, "needs `weight` or `lambda` to be searched, .* Give it bounds"),
         (
             {"objectives": PLAIN},
-            "needs an objective .* `objectives.alignment` 'refusal', .* 'exact_match' have none. Use .*refusal_margin",
+            "needs an objective .* `objectives.alignment` 'refusal', .* 'exact_match'. Use .*refusal_margin",
         ),
     ],
 )
