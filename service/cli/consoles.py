@@ -62,8 +62,12 @@ def amount(evaluations: float) -> str:
 
 def progress_text(spent: float, budget: float, n_trials: int) -> str:
     """How far a search is: 60 of 300 evaluations in 20 trials; trials are told where they are fewer."""
-    text = f"{amount(spent)} of {amount(budget)} evaluations"
-    return text if round(spent, 2) == n_trials else f"{text} in {n_trials} trial{'s'[: n_trials != 1]}"
+    return f"{amount(spent)} of {amount(budget)} evaluations{trials_text(spent, n_trials)}"
+
+
+def trials_text(spent: float, n_trials: int) -> str:
+    """After a number of evaluations: " in 20 trials"; "" where each trial was one evaluation."""
+    return "" if round(spent, 2) == n_trials else f" in {n_trials} trial{'s'[: n_trials != 1]}"
 
 
 def megabytes(value: int) -> str:

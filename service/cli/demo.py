@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.consoles import amount, messages, results
+from service.cli.consoles import amount, messages, results, trials_text
 from service.cli.paths import path_option
 
 # Few enough for two minutes on two cores, many enough for a front.
@@ -25,7 +25,9 @@ _SHOWN = ("base", "expert", "uniform average")
 def demo(
     folder: Annotated[Path, path_option("Where its files go.", "--to")] = Path("paretomerge-demo"),
     name: Annotated[str, typer.Option(help="The study's name; a finished one is shown again.")] = "demo",
-    evaluations: Annotated[int, typer.Option(help="Candidates to make and score.")] = EVALUATIONS,
+    evaluations: Annotated[
+        int, typer.Option(help="The budget: a candidate costs 1, and 3 with its gradients.")
+    ] = EVALUATIONS,
 ) -> None:
     """Search the bundled tiny family: base, aligned model, misaligned expert. Needs no download."""
     from service.cli.search import run_with_progress
@@ -42,6 +44,7 @@ def demo(
     prepared = prepare_search(load_specification(specification))
     with open_session(prepared) as session, prepared.open_pool() as pool:
         messages.print(f"Study [bold]{name}[/] in {shown_url(session.url)}", soft_wrap=True)
+        messages.print("Sampler {}: {}".format(*prepared.choose_sampler()), soft_wrap=True)
         holdout = {n: _holdout(prepared, pool, params) for n, params in prepared.encoded_landmarks.items()}
         _tell_before(holdout)
         trials = run_with_progress(session, pool)
@@ -94,7 +97,8 @@ def _tell_after(prepared: Any, trials: Any, folder: Path, name: str) -> Any:
     from service.studies import spent_evaluations
 
     spent = spent_evaluations(trials)
-    results.rule(f"The front after {amount(spent)} evaluations, on the search's examples", align="left")
+    after = f"{amount(spent)} evaluations{trials_text(spent, len(trials))}"
+    results.rule(f"The front after {after}, on the search's examples", align="left")
     selected = select_trial(trials, prepared.objectives)
     front = front_of(trials)
     results.print(front_table(trials, prepared.objectives, selected, _MAX_ROWS))

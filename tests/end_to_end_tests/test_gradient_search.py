@@ -1,4 +1,4 @@
-"""Searches by gradients whose driver is killed: nothing that was paid for is lost, and nothing is paid for twice."""
+"""Searches by gradients: killed ones lose nothing that was paid for, and mixed ones warm up others."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 Run = Callable[..., subprocess.CompletedProcess[str]]
 SearchUntil = Callable[..., tuple[subprocess.Popen[bytes], str]]
 
+FAMILY = Path(__file__).parents[2] / "service" / "demo" / "tiny_family"
 N_EVALUATIONS, N_BEFORE = 42, 22
 ON_RAY, IN_PROCESS = {"pool": "ray", "count": 2}, {"pool": "in_process"}
 GRADIENTS, COST, REQUEST = "paretomerge:gradients", "paretomerge:cost", "paretomerge:gradient"
@@ -107,3 +108,29 @@ def test_killed_driver(
     assert any(REQUEST in trial.marks for trial in trials[len(killed) :])
     # It goes on learning from the gradients of before.
     assert at_end["hypervolume"] > at_kill["hypervolume"]
+
+
+def test_what_has_no_gradient_is_scored_too_and_asked_again_from_the_front(
+    tmp_path: Path,
+    searched: Callable[..., str],
+    run_command: Run,
+    stored_trials: Callable[[str], list[StoredTrial]],
+) -> None:
+    safety, domain = (str(FAMILY / f"{name}.jsonl") for name in ("safety", "domain"))
+    answers = {"set": domain, "scorer": "exact_match"}
+    likely = {"set": safety, "scorer": "refusal_margin"}
+    mixed = {"alignment": likely, "expertise": answers}
+    study = searched(tmp_path, objectives=mixed, search={"sampler": "gradient", "evaluations": 30})
+    trials = stored_trials(study)
+    assert sum(trial.cost for trial in trials) == 30
+    # Of the objective that has a gradient alone; the other one was scored all the same.
+    assert {tuple(trial.marks[GRADIENTS]) for trial in trials if REQUEST in trial.marks} == {("alignment",)}
+    assert len({trial.values[1] for trial in trials if trial.values}) > 2
+    first = json.loads(run_command("front", study, "--json").stdout)
+    begun = {f"{study} #{trial['trial']}": trial["values"]["expertise"] for trial in first["front"]}
+    verdict = {"alignment": {"set": safety, "scorer": "refusal"}, "expertise": answers}
+    search = {"start": [{"front_of": study}], "landmarks": False, "evaluations": len(begun) + 2}
+    second = searched(tmp_path, objectives=verdict, search=search)
+    tried = json.loads(run_command("front", second, "--json").stdout)["landmarks"]
+    # Exact answers to the same questions, by the same merges.
+    assert {trial["landmark"]: trial["values"]["expertise"] for trial in tried} == begun
