@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 N_LANDMARKS_DRAWN = "document.querySelector('.graph').data?.[3].x.length"
 
 
-def n_finished(page: Page) -> int:
-    """What the head of a search says."""
+def n_spent(page: Page) -> int:
+    """Of the evaluations, as the head of a search says."""
     text = page.locator(".numbers dd").first.inner_text()
     return int(re.match(r"[\d,]+", text)[0].replace(",", "")) if text[0].isdigit() else 0  # type: ignore[index]
 
@@ -43,13 +43,13 @@ def launch(page: Page, service: Service) -> None:
 
 def watch(page: Page) -> None:
     page.evaluate("window.isTheSamePage = true")
-    first = until(lambda: n_finished(page) or None, 200, "a first candidate is shown")
-    more = until(lambda: n if (n := n_finished(page)) > first else None, 100, "more candidates are shown")
+    first = until(lambda: n_spent(page) or None, 200, "a first candidate is shown")
+    more = until(lambda: n if (n := n_spent(page)) > first else None, 100, "more candidates are shown")
     drawn = until(lambda: page.evaluate(N_LANDMARKS_DRAWN) or None, 60, "it is drawn")
     assert 1 <= first < more
     assert drawn >= 1
     expect(page.locator(".search-header .badge")).to_have_text("finished", timeout=300_000)
-    assert n_finished(page) == 40
+    assert n_spent(page) == 40
     assert page.evaluate("window.isTheSamePage") is True
 
 
