@@ -28,7 +28,7 @@ _JITTER = 0.02
 # In standard deviations: a plain evaluation is spent where a gain is safe, a gradient where one is possible.
 _WARY, _HOPEFUL = -0.5, 0.5
 # Where the model knows an objective less well than to this share of its range, an evaluation shall teach it more.
-_WELL_KNOWN = 0.02
+_WELL_KNOWN = 0.05
 # Candidates in a row without gradients, at most: small safe gains must not keep the model from growing.
 _N_PLAIN = 3
 # Gradients of a part of a set err by about so much of their variance.

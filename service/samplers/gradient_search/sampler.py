@@ -13,6 +13,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from search_spaces.method_signature import LEADING_NAMES
 from service.samplers._base import Sampler, SearchShape
 from service.samplers.gradient_search.archive import Archive
 from service.samplers.gradient_search.proposal import Knowledge, Proposal, propose
@@ -110,7 +111,12 @@ class GradientSampler(BaseSampler):
 
 
 def _is_news(study: Study, trial: FrozenTrial, given: Mapping[str, float]) -> bool:
-    """Whether no trial nearby was asked for its gradient before."""
+    """Whether it is a mixture of all models, and no trial nearby was asked for its gradient before.
+
+    A model alone lies at an end of the front, and its gradient says little of the rest.
+    """
+    if any(value == 0 for name, value in given.items() if name.rpartition("/")[2] in LEADING_NAMES):
+        return False
     others = [each for each in study.get_trials(deepcopy=False) if REQUEST in each.system_attrs]
     same_space = [each for each in others if each.params.keys() == given.keys() and each.number != trial.number]
     return all(_distance(UnitBox(each.distributions), each.params, given) > _SAME for each in same_space)

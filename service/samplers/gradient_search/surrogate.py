@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 # Length scales to choose from, in the unit cube of ten dimensions; distances grow with the root of their number.
-_LENGTHS, _REFERENCE_DIMS = (0.5, 1.0, 2.0, 4.0), 10
+_LENGTHS, _REFERENCE_DIMS = (0.25, 0.5, 1.0, 2.0, 4.0), 10
 # Numbers, values and gradients' together, by which a length is chosen and by which a process is then fitted: a factor
 # of 700 takes 10 ms.
 _N_TO_CHOOSE, _N_TO_FIT = 300, 700

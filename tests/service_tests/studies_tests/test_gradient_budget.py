@@ -20,7 +20,7 @@ MakeEvaluation = Callable[..., Evaluation]
 Query = Callable[..., list[tuple[Any, ...]]]
 ReadPlainly = Callable[[], list[FrozenTrial]]
 
-LANDMARKS = {name: {"expert/layer.0/weight": w, "expert/layer.1/weight": w} for name, w in {"a": 0.0, "b": 1.0}.items()}
+LANDMARKS = {name: {"expert/layer.0/weight": w, "expert/layer.1/weight": w} for name, w in {"a": 0.2, "b": 1.0}.items()}
 
 
 def ask(study: SearchStudy) -> AskedTrial:
