@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.search.regret import Comparison
 from benchmarks.search.report import Comparisons
+from service.samplers import SAMPLERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,10 +41,11 @@ def write_plot(comparisons: Comparisons, path: Path) -> None:
 def _draw(axes: Axes, comparison: Comparison) -> None:
     costs = np.arange(1, int(comparison.budget) + 1)
     least = _LEAST_SHARE * comparison.union
-    for index, sampler in enumerate(comparison.runs):
+    for sampler in comparison.runs:
         regrets = np.maximum(comparison.regrets(sampler, costs.tolist()), least)
         low, middle, high = np.percentile(regrets, [25, 50, 75], axis=0)
-        color = mpl.colormaps["tab10"](index % 10)
+        # The same in every panel, whichever samplers it has.
+        color = mpl.colormaps["tab20"](list(SAMPLERS).index(sampler) % 20)
         axes.plot(costs, middle, label=sampler, color=color, linewidth=1.6)
         axes.fill_between(costs, low, high, color=color, alpha=0.15, linewidth=0)
     axes.set_yscale("log")

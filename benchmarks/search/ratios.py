@@ -10,6 +10,8 @@ SUBJECT, PEERS = "gradient", ("nsga2", "tpe", "cmaes_sweep")
 # Of the budget, how much the subject has spent where it is compared with peers that have spent all of it. By the
 # number of dimensions: the more there are, the more a gradient should save.
 _SHARES = (1 / 4, 1)
+# Of the peers' regret.
+_ROUNDING = 1e-6
 _SHARES_OF = {("hard", "tensor"): (1 / 8, 1)}
 
 
@@ -35,4 +37,5 @@ def ratios(key: tuple[str, str], comparison: Comparison) -> Iterator[str]:
 
 
 def _ratio(theirs: float, ours: float) -> str:
-    return f"{theirs / ours:.2f}" if ours > 0 else "infinite"
+    """Where the subject alone made the best front known, its regret is 0, or what rounding leaves of it."""
+    return f"{theirs / ours:.2f}" if ours > _ROUNDING * theirs else "infinite"
