@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -96,7 +97,8 @@ class GradientSampler(BaseSampler):
             archive.n_plain + sum(REQUEST not in trial.system_attrs for trial in running),
             is_partial=self._shape.gradient_share < 1,
         )
-        return propose(known, rng)
+        with _threads().limit(limits=1, user_api="blas"):
+            return propose(known, rng)
 
     def _ask_for_gradient(self, study: Study, trial: FrozenTrial) -> None:
         storage, trial_id, share = study._storage, trial._trial_id, self._shape.gradient_share
@@ -108,6 +110,14 @@ class GradientSampler(BaseSampler):
     ) -> Any:
         """Optuna's hook: uniform, for a parameter outside the space."""
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+
+@cache
+def _threads() -> Any:
+    """Of linear algebra: the systems are small, and threads that spin take the cores that workers need."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _is_news(study: Study, trial: FrozenTrial, given: Mapping[str, float]) -> bool:
