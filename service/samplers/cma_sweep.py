@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from service.samplers._base import Sampler, SearchShape
+from service.samplers.relative_sampler import RelativeSampler
 from service.samplers.scalarised_cma import GENERATION, ScalarisedCmaSampler
+from service.studies.finished_trials import N_STAND_INS
 
 # What the other objectives count beside the one that counts fully. With two objectives, and with all equal, that is
 # `f0 + alpha * f1` for alpha in 0.1, 0.3, 1, 3.3, 10: the paper's 0.3 (arXiv:2406.14563, section 5.3) and around it.
 _SHARES = (0.3, 0.1)
-# How many trials say how far apart an objective's values are where no landmark does.
-_N_STAND_INS = 10
 
 
 class CmaEsSweep(Sampler):
@@ -49,7 +49,7 @@ def sweep_weights(n_objectives: int) -> tuple[tuple[float, ...], ...]:
     return (1.0,) * n_objectives, *one_ahead
 
 
-class _SweepSampler(BaseSampler):
+class _SweepSampler(RelativeSampler):
     """Gives the trial to the run that has had the fewest.
 
     Args:
@@ -58,13 +58,8 @@ class _SweepSampler(BaseSampler):
     """
 
     def __init__(self, seed: int, runs: Sequence[Sequence[float]]) -> None:
-        self._seed = seed
+        super().__init__(seed)
         self._runs = tuple(runs)
-        self._independent = RandomSampler(seed=seed)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Optuna's hook; the search gives the space itself."""
-        return {}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -77,12 +72,6 @@ class _SweepSampler(BaseSampler):
         one_run = ScalarisedCmaSampler(self._seed, weights.tolist(), _attribute(run))
         return one_run.sample_relative(study, trial, search_space)
 
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """Optuna's hook: uniform, for a parameter outside the space."""
-        return self._independent.sample_independent(study, trial, param_name, param_distribution)
-
 
 def _attribute(run: int) -> str:
     return f"{GENERATION}:{run}"
@@ -92,6 +81,6 @@ def _ranges(trials: Sequence[FrozenTrial], n_objectives: int) -> NDArray[np.floa
     """Of each objective over the landmarks, or over the first trials; 1 where nothing is known."""
     finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     landmarks = [trial for trial in finished if "landmark" in trial.user_attrs]
-    known = np.array([trial.values for trial in landmarks or finished[:_N_STAND_INS]]).reshape(-1, n_objectives)
+    known = np.array([trial.values for trial in landmarks or finished[:N_STAND_INS]]).reshape(-1, n_objectives)
     ranges = np.ptp(known, axis=0) if len(known) else np.zeros(n_objectives)
     return np.where(ranges > 0, ranges, 1.0)

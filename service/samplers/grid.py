@@ -8,12 +8,13 @@ from itertools import chain, pairwise
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from service.samplers._base import Sampler, SearchShape
 from service.samplers.model_axes import Axis, ModelAxes
+from service.samplers.relative_sampler import RelativeSampler
 
 Levels = dict[Axis, tuple[float, ...]]
 
@@ -43,19 +44,12 @@ class Grid(Sampler):
         return _GridSampler(seed)
 
 
-class _GridSampler(BaseSampler):
+class _GridSampler(RelativeSampler):
     """Hands out the first point of the grid that no trial has.
 
     Args:
         seed: for draws where there is no grid: whole numbers that are used up.
     """
-
-    def __init__(self, seed: int) -> None:
-        self._independent = RandomSampler(seed=seed)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Optuna's hook; the search gives the space itself."""
-        return {}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -70,12 +64,6 @@ class _GridSampler(BaseSampler):
                 return found
             levels = refined(levels)
         return {}  # every parameter is then drawn by itself
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """Optuna's hook: uniform, for a parameter outside the space."""
-        return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
 
 def first_levels(axes: ModelAxes) -> Levels:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from service.pareto import non_dominated
 from service.samplers._base import Sampler, SearchShape
 from service.samplers.model_axes import Axis, ModelAxes
+from service.samplers.relative_sampler import RelativeSampler
 
 Points = NDArray[np.float64]
 
@@ -41,20 +42,8 @@ class Map(Sampler):
         return _MapSampler(seed)
 
 
-class _MapSampler(BaseSampler):
-    """Proposes from the study's trials alone.
-
-    Args:
-        seed: of this trial's draws.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._independent = RandomSampler(seed=seed)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Optuna's hook; the search gives the space itself."""
-        return {}
+class _MapSampler(RelativeSampler):
+    """Proposes from the study's trials alone."""
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -67,12 +56,6 @@ class _MapSampler(BaseSampler):
         n = len(weights)
         best = _farthest(drawn, tried) if len(known) < (n + 1) * (n + 2) else next_on_front(drawn, known, values, tried)
         return axes.params({axis: _scaled(axis, x) for axis, x in zip(weights, best, strict=True)})
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """Optuna's hook: uniform, for a parameter outside the space."""
-        return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
 
 def next_on_front(drawn: Points, known: Points, values: Points, tried: Points) -> Points:

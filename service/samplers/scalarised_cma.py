@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from service.samplers.relative_sampler import RelativeSampler
 from service.samplers.unit_box import UnitBox
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _START, _SIGMA = 0.5, 1 / 6
 GENERATION = "paretomerge:cma_generation"
 
 
-class ScalarisedCmaSampler(BaseSampler):
+class ScalarisedCmaSampler(RelativeSampler):
     """Replays the generations that the study's trials belong to, then draws from the distribution they lead to.
 
     Nothing is pickled and nothing kept: the state of the optimiser is a function of the trials. The population is
@@ -35,14 +35,9 @@ class ScalarisedCmaSampler(BaseSampler):
     """
 
     def __init__(self, seed: int, weights: Sequence[float], attribute: str = GENERATION) -> None:
-        self._seed = seed
+        super().__init__(seed)
         self._weights = tuple(weights)
         self._attribute = attribute
-        self._independent = RandomSampler(seed=seed)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Optuna's hook; the search gives the space itself."""
-        return {}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -76,9 +71,3 @@ class ScalarisedCmaSampler(BaseSampler):
 
     def _sum(self, values: Sequence[float]) -> float:
         return sum(weight * value for weight, value in zip(self._weights, values, strict=True))
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """Optuna's hook: uniform, for a parameter outside the space."""
-        return self._independent.sample_independent(study, trial, param_name, param_distribution)

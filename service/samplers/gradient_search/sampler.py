@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
@@ -18,6 +18,7 @@ from search_spaces.method_signature import LEADING_NAMES
 from service.samplers._base import Sampler, SearchShape
 from service.samplers.gradient_search.archive import Archive
 from service.samplers.gradient_search.proposal import Knowledge, Proposal, propose
+from service.samplers.relative_sampler import RelativeSampler
 from service.samplers.unit_box import UnitBox
 from service.studies.trial_cost import COST, REQUEST, gradient_cost
 
@@ -45,7 +46,7 @@ class GradientSearch(Sampler):
         return GradientSampler(seed, shape, self._archives)
 
 
-class GradientSampler(BaseSampler):
+class GradientSampler(RelativeSampler):
     """Proposes one trial.
 
     Args:
@@ -55,12 +56,8 @@ class GradientSampler(BaseSampler):
     """
 
     def __init__(self, seed: int, shape: SearchShape, archives: WeakKeyDictionary[Study, Archive]) -> None:
-        self._seed, self._shape, self._archives = seed, shape, archives
-        self._independent = RandomSampler(seed=seed)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Optuna's hook; the search gives the space itself."""
-        return {}
+        super().__init__(seed)
+        self._shape, self._archives = shape, archives
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Optuna's hook: what was enqueued is never sampled, but its gradient may be wanted."""
@@ -104,12 +101,6 @@ class GradientSampler(BaseSampler):
         storage, trial_id, share = study._storage, trial._trial_id, self._shape.gradient_share
         storage.set_trial_system_attr(trial_id, COST, gradient_cost(share))
         storage.set_trial_system_attr(trial_id, REQUEST, {"share": share})
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """Optuna's hook: uniform, for a parameter outside the space."""
-        return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
 
 @cache
