@@ -163,10 +163,8 @@ class MethodSignature:
         return self.shared_parameters if owner == SHARED else self.parameters
 
     def differentiable_parameters_of(self, owner: str) -> tuple[MethodParameter, ...]:
-        """Those of `parameters_of` for which there is a gradient: the leading one, and `lambda`."""
-        if not self.differentiable:
-            return ()
-        return tuple(p for p in self.parameters_of(owner) if p == self.leading or p.name == "lambda")
+        """Those of `parameters_of` that are among `differentiable_parameters`."""
+        return tuple(p for p in self.parameters_of(owner) if p.name in self.differentiable_parameters)
 
     def merges_task_vectors(self, chosen: bool) -> bool:
         """Whether experts are merged as differences from the base; `chosen` counts where that is a choice."""

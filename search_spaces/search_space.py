@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.landmarks import Landmark, fill_coefficients, landmark_weights
-from search_spaces.merge_recipe import Coefficients, MergeRecipe, check_number_of_models, owners, weighed_models
+from search_spaces.merge_recipe import MergeRecipe, check_number_of_models, owners, weighed_models
 from search_spaces.method_signature import SHARED, MethodParameter, MethodSignature
 from search_spaces.method_signatures import METHOD_SIGNATURES
-from search_spaces.parameter_gradients import parameter_gradients
 from search_spaces.parameter_groups import group_parameters
 
 if TYPE_CHECKING:
@@ -125,10 +124,6 @@ class SearchSpace:
         names = self.signature.differentiable_parameters
         found = (_name(*key) for key in self._bounds if key[2].name in names)
         return tuple(name for name in found if name in self._distributions)
-
-    def parameter_gradients(self, gradients: Coefficients) -> dict[str, float]:
-        """Derivatives by trial parameter, from those by owner, group and parameter; fixed ones are left out."""
-        return parameter_gradients(gradients, self._distributions)
 
     def decode(self, params: Mapping[str, float]) -> MergeRecipe:
         """The recipe that a trial's parameters stand for.

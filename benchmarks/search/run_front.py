@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.search.trial_records import TrialRecord
-from service.pareto import non_dominated
+from service import pareto
 from service.studies.trial_cost import fits
 
 # Most fronts have about so many points. More, of one sampler only, would be more draws from the same lottery: where
@@ -21,24 +21,13 @@ def front_of(records: Sequence[TrialRecord], budget: float) -> list[TrialRecord]
     first = {record.values: record for record in reversed(paid) if record.values is not None}
     if not first:
         return []
-    kept = non_dominated(np.array(list(first)))
+    kept = pareto.non_dominated(np.array(list(first)))
     front = [values for values, keep in zip(first, kept, strict=True) if keep]
     return [first[values] for values in sorted(front, reverse=True)]
 
 
 def spread(front: Sequence[TrialRecord], n_points: int = MAX_POINTS) -> list[TrialRecord]:
-    """So many points: the two ends, then always the one that lies farthest from those taken.
-
-    Distances are in units of the front's range in each objective. Fewer points are the first ones of more, so that
-    what has been judged of a front stays of use.
-    """
+    """So many points, by `pareto.spread`: fewer are the first of more, so that what has been judged stays of use."""
     if len(front) <= n_points:
         return list(front)
-    points = np.array([record.values for record in front])
-    points = (points - points.min(axis=0)) / np.maximum(np.ptp(points, axis=0), np.finfo(float).tiny)
-    taken = [0, len(front) - 1][:n_points]
-    nearest = np.linalg.norm(points[:, None] - points[taken], axis=2).min(axis=1)
-    while len(taken) < n_points:
-        taken.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, np.linalg.norm(points - points[taken[-1]], axis=1))
-    return [front[index] for index in taken]
+    return [front[index] for index in pareto.spread(np.array([record.values for record in front]), n_points)]

@@ -48,12 +48,10 @@ class SamplerRun:
         self._evaluate = evaluate
         self._spent = done[-1].spent if done else 0.0
         self._distributions = search.space.distributions()
-        # Both objectives are likelihoods of answers.
-        n_objectives = len(search.objectives)
-        shape = replace(search.shape, evaluations=int(budget), n_differentiable=n_objectives)
+        shape = replace(search.shape, evaluations=int(budget))
         self._study = optuna.create_study(
             storage=InMemoryStorage(),
-            directions=["maximize"] * n_objectives,
+            directions=["maximize"] * len(search.objectives),
             sampler=TrialSeededSampler(SAMPLERS[sampler], seed, shape, self._distributions),
         )
         self._take_up(done)
@@ -93,7 +91,7 @@ class SamplerRun:
 
     def _assignment(self, trial: Trial) -> Assignment:
         objectives = self._search.objectives
-        request = request_of(self._frozen(trial).system_attrs, objectives, trial.number)
+        request = request_of(self._frozen(trial).system_attrs, self._search.differentiable, trial.number)
         return Assignment(self._search.recipe(trial.params), objectives, gradient=request)
 
     def _tell(self, trial: Trial, evaluation: Evaluation) -> None:

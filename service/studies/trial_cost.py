@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from workers.evaluation import GradientRequest
+
 # Of a trial: what it costs, and what it asks its worker for beside scores.
 COST = "paretomerge:cost"
 REQUEST = "paretomerge:gradient"
@@ -14,7 +16,7 @@ _ROUNDING = 1e-6
 
 def gradient_cost(share: float) -> float:
     """What a trial costs that asks for gradients over so much of each set."""
-    return 1.0 + 2.0 * share
+    return GradientRequest((), share).cost
 
 
 def cost_of(system_attributes: Mapping[str, Any]) -> float:

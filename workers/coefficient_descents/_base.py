@@ -14,13 +14,11 @@ from search_spaces import MergeRecipe
 from search_spaces.errors import CandidateError, SpecificationError
 from search_spaces.merge_recipe import Coefficients
 from workers.coefficient_gradients import coefficient_gradients
+from workers.evaluation import GradientRequest
 from workers.inference_engines import TokenizedPair
 from workers.inference_engines.transformers_engine import TransformersEngine
 from workers.live_candidate import LiveCandidate
 from workers.merge_methods import MERGE_METHODS
-
-# A backward pass in forward passes: see `GradientRequest.cost`.
-_BACKWARD = 2
 
 # (owner, group) of a leading parameter.
 Place = tuple[str, str]
@@ -127,8 +125,9 @@ class CoefficientDescent(ABC):
             optimizer.step()
             with torch.no_grad():
                 weights.clamp_(*self.options.bounds)
-        n_tokens += self.options.n_steps * (1 + _BACKWARD) * sum(map(len, self.pairs))
-        return Descent(_moved(start, places, weights), tuple(losses), n_tokens / evaluation_tokens)
+        steps_tokens = self.options.n_steps * GradientRequest(()).cost * sum(map(len, self.pairs))
+        cost = (n_tokens + steps_tokens) / evaluation_tokens
+        return Descent(_moved(start, places, weights), tuple(losses), cost)
 
     def _step(self, start: MergeRecipe, places: Sequence[Place], weights: Tensor, first: Tensor) -> float:
         """The loss, whose gradient is left with the weights."""
