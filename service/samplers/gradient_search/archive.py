@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +11,7 @@ from optuna.distributions import BaseDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from service.samplers.gradient_search.evidence import Evidence
 from service.samplers.unit_box import UnitBox
 from service.studies.finished_trials import N_STAND_INS, reference_below
 from service.studies.trial_gradients import GRADIENTS
@@ -41,7 +40,7 @@ class Archive:
         # In order; the first rows are theirs, and then comes room for more.
         self._numbers: list[int] = []
         self._is_landmark: list[bool] = []
-        self._rows = _Rows.empty(_ROOM, n_objectives, len(self._names))
+        self._rows = Evidence.empty(_ROOM, n_objectives, len(self._names))
 
     def read(self, study: Study, objectives: Sequence[str]) -> list[FrozenTrial]:
         """Take in what has finished since.
@@ -82,65 +81,15 @@ class Archive:
         return found
 
     @property
-    def points(self) -> Array:
-        """`n_known x n_dims` in the unit cube."""
-        return self._rows.points[: len(self._numbers)]
-
-    @property
-    def values(self) -> Array:
-        """`n_known x n_objectives`."""
-        return self._rows.values[: len(self._numbers)]
-
-    @property
-    def gradients(self) -> Array:
-        """`n_known x n_objectives x n_dims`, per unit of the cube; NaN where there is none."""
-        return self._rows.gradients[: len(self._numbers)]
-
-    @property
-    def graded(self) -> NDArray[np.bool_]:
-        """`n_known`: whether there is a gradient."""
-        return self._rows.graded[: len(self._numbers)]
-
-    @property
-    def n_plain(self) -> int:
-        """How many points have been scored since the last one with gradients."""
-        graded = np.flatnonzero(self.graded)
-        return len(self._numbers) - 1 - int(graded[-1]) if len(graded) else len(self._numbers)
+    def evidence(self) -> Evidence:
+        """What the trials say, in the order of their numbers."""
+        return self._rows.first(len(self._numbers))
 
     def reference(self) -> Array:
         """Whence hypervolume is counted, as everywhere: a little below the worst landmark; `n_objectives`."""
-        landmarks = self.values[self._is_landmark] if any(self._is_landmark) else self.values[:N_STAND_INS]
+        values = self.evidence.values
+        landmarks = values[self._is_landmark] if any(self._is_landmark) else values[:N_STAND_INS]
         return np.array(reference_below(landmarks.tolist()))
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Arrays that grow together."""
-
-    points: Array
-    values: Array
-    gradients: Array
-    graded: NDArray[np.bool_]
-
-    @classmethod
-    def empty(cls, n: int, n_objectives: int, n_dims: int) -> _Rows:
-        gradients = np.empty((n, n_objectives, n_dims))
-        return cls(np.empty((n, n_dims)), np.empty((n, n_objectives)), gradients, np.empty(n, dtype=bool))
-
-    def opened(self, row: int, n: int) -> _Rows:
-        """With a gap at a row; of `n` that are filled, those behind it move on."""
-        rows = self
-        if n == len(self.points):
-            rows = _Rows.empty(2 * n, *self.gradients.shape[1:])
-            for new, old in zip(rows._arrays, self._arrays, strict=True):
-                new[:n] = old
-        for array in rows._arrays:
-            array[row + 1 : n + 1] = array[row:n].copy()
-        return rows
-
-    @property
-    def _arrays(self) -> tuple[NDArray[Any], ...]:
-        return self.points, self.values, self.gradients, self.graded
 
 
 def _is_whole(trial: FrozenTrial) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from service.pareto import hypervolume, non_dominated
 from service.samplers.gradient_search.ascent import Ascent
+from service.samplers.gradient_search.evidence import Evidence
 from service.samplers.gradient_search.gaussian_process import VALUE_NOISE, GradientProcess
 from service.samplers.gradient_search.scales import Scales
 from service.samplers.gradient_search.surrogate import Learnable, fit
@@ -40,10 +41,7 @@ class Knowledge:
     """What a proposal rests on.
 
     Args:
-        points: `n_points x n_dims`, of the unit cube.
-        values: `n_points x n_objectives`.
-        gradients: `n_points x n_objectives x n_dims`; NaN where there is none.
-        graded: `n_points`: whether there is one.
+        evidence: of the points that have values.
         reference: `n_objectives`.
         upper_bounds: one per objective, or none at all.
         pending: `n_pending x n_dims`, being evaluated.
@@ -51,10 +49,7 @@ class Knowledge:
         is_partial: whether gradients are of parts of the sets.
     """
 
-    points: Array
-    values: Array
-    gradients: Array
-    graded: NDArray[np.bool_]
+    evidence: Evidence
     reference: Array
     upper_bounds: Sequence[float | None] = ()
     pending: Array = field(default_factory=lambda: np.empty((0, 0)))
@@ -77,15 +72,15 @@ def propose(known: Knowledge, rng: np.random.Generator) -> Proposal:
         known: of one point at least.
         rng: draws directions and starts.
     """
-    scales = Scales.of(known.values, known.reference, known.upper_bounds)
-    noise = _PARTIAL_NOISE if known.is_partial else VALUE_NOISE
-    learnable = Learnable(known.points, known.values, known.gradients, known.graded, scales, noise)
-    directions = _directions(known.values.shape[1], rng)
+    points, values = known.evidence.points, known.evidence.values
+    scales = Scales.of(values, known.reference, known.upper_bounds)
+    learnable = Learnable(known.evidence, scales, _PARTIAL_NOISE if known.is_partial else VALUE_NOISE)
+    directions = _directions(values.shape[1], rng)
     # The best point known in each direction.
-    fronts = (scales.learnt(known.values)[None] / directions[:, None]).min(axis=2).argmax(axis=1)
+    fronts = (scales.learnt(values)[None] / directions[:, None]).min(axis=2).argmax(axis=1)
     processes, chosen = fit(learnable, int(rng.choice(fronts)))
     is_modelled = np.isin(fronts, chosen)
-    starts = known.points[fronts[is_modelled]]
+    starts = points[fronts[is_modelled]]
     starts = np.clip(starts + _JITTER * rng.standard_normal(starts.shape), 0.0, 1.0)
     reached = Ascent(processes, directions[is_modelled], starts).run()
     return _choose(_Gains(known, scales, processes), reached, known.n_plain)
@@ -109,23 +104,25 @@ class _Gains:
 
     def __init__(self, known: Knowledge, scales: Scales, processes: Sequence[GradientProcess]) -> None:
         self._scales, self._processes = scales, processes
-        heights = scales.height(scales.learnt(known.values))
+        heights = scales.height(scales.learnt(known.evidence.values))
         if len(known.pending):
-            heights = np.concatenate([heights, self.expected(known.pending)[0]])
+            heights = np.concatenate([heights, scales.height(self._means(known.pending))])
         heights = heights[(heights > 0).all(axis=1)]
         self._front = heights[non_dominated(heights)]
 
-    def expected(self, points: Array, hope: float = 0.0) -> tuple[Array, Array]:
-        """Heights `hope` standard deviations from what is expected, and how well each is known; `n x n_objectives`."""
-        means = np.stack([process.mean(points)[0] for process in self._processes], axis=1)
-        deviations = np.stack([process.deviation(points) for process in self._processes], axis=1)
-        heights = self._scales.height(means)
-        return self._scales.height(means + hope * deviations), heights - self._scales.height(means - deviations)
+    def of(self, points: Array, hopes: Sequence[float]) -> tuple[list[Array], Array]:
+        """What points gain at each hope, in standard deviations, `n` each; and how well they are known, `n`.
 
-    def of(self, points: Array, hope: float) -> tuple[Array, Array]:
-        """Hypervolume gained, `n`, and the largest deviation of each point, `n`."""
-        heights, deviations = self.expected(points, hope)
-        return np.array([self._gain(height) for height in heights]), deviations.max(axis=1)
+        That is the largest deviation of an objective, as a share of its range.
+        """
+        means = self._means(points)
+        deviations = np.stack([process.deviation(points) for process in self._processes], axis=1)
+        at_hope = [self._scales.height(means + hope * deviations) for hope in hopes]
+        errors = self._scales.height(means) - self._scales.height(means - deviations)
+        return [np.array([self._gain(height) for height in heights]) for heights in at_hope], errors.max(axis=1)
+
+    def _means(self, points: Array) -> Array:
+        return np.stack([process.mean(points)[0] for process in self._processes], axis=1)
 
     def _gain(self, height: Array) -> float:
         if (height <= 0).any():
@@ -135,9 +132,8 @@ class _Gains:
 
 
 def _choose(gains: _Gains, reached: Array, n_plain: int) -> Proposal:
-    safe, deviations = gains.of(reached, _WARY)
+    (safe, possible), errors = gains.of(reached, (_WARY, _HOPEFUL))
     plain = int(safe.argmax())
-    if n_plain < _N_PLAIN and safe[plain] > 0 and deviations[plain] < _WELL_KNOWN:
+    if n_plain < _N_PLAIN and safe[plain] > 0 and errors[plain] < _WELL_KNOWN:
         return Proposal(reached[plain], wants_gradient=False)
-    possible, _ = gains.of(reached, _HOPEFUL)
     return Proposal(reached[int(possible.argmax())], wants_gradient=True)

@@ -80,18 +80,15 @@ class GradientSampler(RelativeSampler):
     def _propose(self, study: Study, archive: Archive) -> Proposal:
         rng = np.random.default_rng(self._seed)
         running = archive.read(study, self._shape.objectives)
-        if not len(archive.points):
+        if not len(archive.evidence.points):
             return Proposal(rng.random(archive.box.n_dims), wants_gradient=True)
         pending = np.array([archive.box.point(trial.params) for trial in running])
         known = Knowledge(
-            archive.points,
-            archive.values,
-            archive.gradients,
-            archive.graded,
+            archive.evidence,
             archive.reference(),
             self._shape.upper_bounds,
             pending,
-            archive.n_plain + sum(REQUEST not in trial.system_attrs for trial in running),
+            archive.evidence.n_plain + sum(REQUEST not in trial.system_attrs for trial in running),
             is_partial=self._shape.gradient_share < 1,
         )
         with _threads().limit(limits=1, user_api="blas"):

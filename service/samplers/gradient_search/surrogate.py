@@ -8,10 +8,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from service.samplers.gradient_search.evidence import Evidence
 from service.samplers.gradient_search.gaussian_process import Correlations, GradientProcess, Observations
 from service.samplers.gradient_search.scales import Scales
 
-Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 # Length scales to choose from, in the unit cube of ten dimensions; distances grow with the root of their number.
@@ -26,18 +26,12 @@ class Learnable:
     """What a model learns from.
 
     Args:
-        points: `n_points x n_dims`, of the unit cube.
-        values: `n_points x n_objectives`.
-        gradients: `n_points x n_objectives x n_dims`; NaN where there is none.
-        graded: `n_points`: whether there is one.
+        evidence: all that is known.
         scales: of the objectives.
         gradient_noise: see `Observations`.
     """
 
-    points: Array
-    values: Array
-    gradients: Array
-    graded: NDArray[np.bool_]
+    evidence: Evidence
     scales: Scales
     gradient_noise: float
 
@@ -46,11 +40,12 @@ class Learnable:
 
         Of a gradient that counts which lies in the span of the points: the rest is cheap.
         """
-        distances = ((self.points - self.points[centre]) ** 2).sum(axis=1)
+        points = self.evidence.points
+        distances = ((points - points[centre]) ** 2).sum(axis=1)
         nearest = np.argsort(distances, kind="stable")[:n_numbers]
-        n_graded = np.cumsum(self.graded[nearest])
+        n_graded = np.cumsum(self.evidence.graded[nearest])
         n_points = np.arange(1, len(nearest) + 1)
-        n_told = n_points + n_graded * np.minimum(n_points - 1, self.points.shape[1])
+        n_told = n_points + n_graded * np.minimum(n_points - 1, points.shape[1])
         return np.sort(nearest[: max(1, int((n_told <= n_numbers).sum()))])
 
 
@@ -63,7 +58,7 @@ def fit(learnable: Learnable, centre: int) -> tuple[list[GradientProcess], Indic
     """
     few, many = (learnable.around(centre, n_numbers) for n_numbers in (_N_TO_CHOOSE, _N_TO_FIT))
     choosing, fitting = _Fitting(learnable, few), _Fitting(learnable, many)
-    objectives = range(learnable.values.shape[1])
+    objectives = range(learnable.evidence.values.shape[1])
     return [fitting.process(objective, choosing.likeliest(objective)) for objective in objectives], many
 
 
@@ -71,9 +66,9 @@ class _Fitting:
     """Processes over some of the points; those that differ by the objective alone share their factors."""
 
     def __init__(self, learnable: Learnable, chosen: Indices) -> None:
-        values, self._points, self._noise = learnable.values[chosen], learnable.points[chosen], learnable.gradient_noise
-        self._values = learnable.scales.learnt(values)
-        self._slopes = learnable.scales.slopes(values, learnable.gradients[chosen])
+        known, scales, self._noise = learnable.evidence, learnable.scales, learnable.gradient_noise
+        self._points, self._values = known.points[chosen], scales.learnt(known.values[chosen])
+        self._slopes = scales.slopes(known.values[chosen], known.gradients[chosen])
         self._correlations = lru_cache(maxsize=None)(self._correlate)
 
     def likeliest(self, objective: int) -> float:
