@@ -24,9 +24,13 @@ OBJECTIVES = ("alignment", "expertise")
 
 @pytest.fixture
 def prepared(prepared: PreparedSearch) -> PreparedSearch:
-    """Gradients of half of each set for 9 evaluations: four trials that cost 2, and a plain one."""
+    """Gradients of half of each set for 9 evaluations: four trials that cost 2, and a plain one.
+
+    Without landmarks, of which models alone are scored without gradients.
+    """
     given = prepared.specification
-    search = given.search.model_copy(update={"sampler": "gradient", "evaluations": 9, "gradient_share": 0.5})
+    changes = {"sampler": "gradient", "evaluations": 9, "gradient_share": 0.5, "landmarks": False}
+    search = given.search.model_copy(update=changes)
     return prepare_search(given.model_copy(update={"search": search}))
 
 
