@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, text
 
 from service.demo import demo_specification
 from service.search import PreparedSearch, prepare_search
-from service.search.preparation import HOLDOUT
+from service.search.measures import HOLDOUT
 from service.search.selection import front_of
 from service.specification import parse_specification
 from service.studies import AskedTrial, Driver, SearchStudy

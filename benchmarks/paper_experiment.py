@@ -21,8 +21,9 @@ import yaml
 from search_spaces import MergeRecipe
 from search_spaces.errors import SelectionError
 from service.search import PreparedSearch, prepare_search
+from service.search.measures import HOLDOUT
 from service.search.paired_comparison import compare_paired
-from service.search.preparation import HOLDOUT, open_pool
+from service.search.preparation import open_pool
 from service.search.selection import front_of
 from service.search.session import open_session
 from service.specification import load_specification

@@ -76,7 +76,7 @@ def _tell_before(holdout: Any) -> None:
 def _tell_holdout(scores: Any) -> None:
     from rich.table import Table
 
-    from service.search.preparation import HOLDOUT
+    from service.search.measures import HOLDOUT
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("on held-out examples")

@@ -8,7 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from service.results import Standing
-from service.search.preparation import HOLDOUT
+from service.search.measures import HOLDOUT
 from service.search.selection import front_of
 from service.studies import FinishedTrial
 from workers.evaluation import Score

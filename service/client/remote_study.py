@@ -5,7 +5,7 @@ from __future__ import annotations
 from search_spaces.errors import MissingError, SelectionError
 from service.api.schemas import Front, MeasureScore, SearchDetail, Trial
 from service.client.remote_service import RemoteService
-from service.search.preparation import HOLDOUT
+from service.search.measures import HOLDOUT
 from service.studies import FinishedTrial, StoredStudy, StudyIdentity
 from workers.evaluation import Score
 

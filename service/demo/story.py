@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from service.search.preparation import HOLDOUT
+from service.search.measures import HOLDOUT
 from service.studies import FinishedTrial
 from workers.evaluation import Score
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from service.plots import PlottedPoint
 from service.results.standing import Standing
-from service.search.preparation import HOLDOUT
+from service.search.measures import HOLDOUT
 from service.search.selection import front_of
 from service.studies import FinishedTrial, saved_evaluations, spent_evaluations
 from workers.evaluation import Score

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import cache, cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +13,10 @@ from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.merge_recipe import BASE
 from search_spaces.method_signatures import METHOD_SIGNATURES
 from service.search.earlier_front import ReadStudy, read_from_users_database, read_fronts
+from service.search.measures import HOLDOUT, identity_of, read_measures
 from service.search.space_options import space_options
 from service.search.start_recipes import read_start
-from service.specification import MeasureSection, Specification, WorkersSection, restore_specification
+from service.specification import Specification, WorkersSection, restore_specification
 from service.specification.schema import SpaceSection
 from workers.candidate_worker import Measure, WorkerSetup
 from workers.checkpoints.compatibility import check_compatible
@@ -25,19 +24,13 @@ from workers.checkpoints.fingerprint import fingerprint
 from workers.checkpoints.header import CheckpointHeader
 from workers.checkpoints.model_files import pinned, read_model_header
 from workers.checkpoints.vocabulary import aligned_headers
-from workers.example_set import Example, check_fields, check_split, of_split, read_examples
-from workers.scorers import SCORERS, Scorer, ScorerOptions, read_options
+from workers.scorers import SCORERS
 
 if TYPE_CHECKING:
     from service.samplers import SearchShape, TrialSeededSampler
     from service.studies import StoredStudy, StudyIdentity, StudyPlan
     from workers.worker_pools import WorkerPool
     from workers.worker_pools._base import Setup
-
-# Options of scorers, and of the models that they ask, on which no score depends.
-_OPERATION = frozenset({"api_key_env", "cache", "max_retries", "n_asked_again", "n_parallel", "timeout_s"})
-# Ends the name of a measure that is taken on held-out examples.
-HOLDOUT = "@holdout"
 
 
 @dataclass(frozen=True)
@@ -172,9 +165,7 @@ class PreparedSearch:
         fixed["space"] = self.specification.space.model_dump(mode="json", exclude_none=True)
         fixed["search.seed"] = specification["search"]["seed"]
         fixed["workers.dtype"] = self.space.options.dtype
-        for name in self.objectives:
-            measure = self.measures[name]
-            fixed[f"objectives.{name}"] = [measure.scorer, _digest(measure.examples), _plain(measure.options)]
+        fixed |= {f"objectives.{name}": identity_of(self.measures[name]) for name in self.objectives}
         return StudyIdentity(self.specification.name, self.objectives, fixed, specification)
 
     def plan(self) -> StudyPlan:
@@ -295,7 +286,7 @@ def _prepare(specification: Specification) -> PreparedSearch:
         tensor_names=headers[BASE].merged_names,
         options=space_options(specification, headers[BASE]),
     )
-    measures = _measures(specification)
+    measures = read_measures(specification)
     _check_racing(specification)
     prepared = PreparedSearch(specification, headers, space, measures, left_out=left_out)
     check_gradient_search(specification, space, measures, prepared.choose_sampler()[0])
@@ -379,64 +370,3 @@ def prepare_stored(stored: StoredStudy, *, checks_engine: bool = True) -> Prepar
         UserError: see `prepare_search`.
     """
     return replace(_prepare(restore_specification(stored.identity.specification)), checks_engine=checks_engine)
-
-
-def _measures(specification: Specification) -> dict[str, Measure]:
-    sections = {f"objectives.{name}": section for name, section in specification.objectives.items()}
-    sections |= {f"report.{name}": section for name, section in specification.report.items()}
-    read = cache(read_examples)
-    measures = {}
-    for key, section in sections.items():
-        scorer = _scorer(key, section)
-        options = read_options(scorer, section.options, f"{key}.options")
-        options.check()
-        parts = {"": ()} if section.set is None else _by_split(key, section.set, read(section.set), scorer)
-        for suffix, examples in parts.items():
-            measures[key.partition(".")[2] + suffix] = Measure(section.scorer, examples, options)
-    return measures
-
-
-def _scorer(key: str, section: MeasureSection) -> type[Scorer]:
-    if section.scorer not in SCORERS:
-        raise SpecificationError(f"`{key}.scorer` must be one of {', '.join(SCORERS)}, but got '{section.scorer}'.")
-    scorer = SCORERS[section.scorer]
-    if scorer.brings_examples == (section.set is not None):
-        said = "brings its own examples: leave `set` out" if scorer.brings_examples else "needs one"
-        raise SpecificationError(f"`{key}.set`: the scorer '{section.scorer}' {said}.")
-    if scorer.brings_examples and key.startswith("report"):
-        raise SpecificationError(
-            f"`{key}.scorer`: a report is scored on held-out examples, but '{section.scorer}' does not split its own. "
-            "Use `paretomerge evaluate` on the merge in its place."
-        )
-    return scorer
-
-
-def _by_split(
-    key: str, path: str, examples: tuple[Example, ...], scorer: type[Scorer]
-) -> dict[str, tuple[Example, ...]]:
-    """Suffix of the measure's name → examples."""
-    check_fields(examples, scorer.required_fields, path, scorer.name)
-    check_split(examples, path)
-    searched, held_out = of_split(examples, "search"), of_split(examples, "holdout")
-    is_objective = key.startswith("objectives")
-    if is_objective and not searched:
-        raise SpecificationError(f"`{key}.set` must hold examples of split `search`, but all are held out.")
-    if not is_objective and not held_out:
-        raise SpecificationError(f"`{key}.set` must hold examples of split `holdout`, but none is held out.")
-    found = {"": searched} if is_objective else {}
-    return found | ({HOLDOUT: held_out} if held_out else {})
-
-
-def _digest(examples: tuple[Example, ...]) -> str:
-    return hashlib.sha256(repr(examples).encode()).hexdigest()
-
-
-def _plain(options: ScorerOptions | None) -> Any:
-    return _without_operation(json.loads(json.dumps(asdict(options)))) if options is not None else {}
-
-
-def _without_operation(value: Any) -> Any:
-    """Options without those that say how a model is asked, and not what: they may change in mid-search."""
-    if not isinstance(value, dict):
-        return value
-    return {key: _without_operation(inner) for key, inner in value.items() if key not in _OPERATION}

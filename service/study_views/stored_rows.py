@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from service.search.preparation import HOLDOUT
+from service.search.measures import HOLDOUT
 from service.studies import FinishedTrial
 from service.studies.finished_trials import finished_trial
 from service.studies.trial_cost import COST

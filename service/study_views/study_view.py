@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Any
 
 from service.results import Standing
-from service.search.preparation import HOLDOUT
+from service.search.measures import HOLDOUT
 from service.studies import FinishedTrial
 from workers.evaluation import Score
 

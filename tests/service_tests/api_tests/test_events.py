@@ -23,7 +23,7 @@ from service.api.context import ServiceContext
 from service.api.schemas import Points, SearchDetail
 from service.registry import ExportRow, JobRegistry, SearchRegistry, SearchState
 from service.search import PreparedSearch
-from service.search.preparation import HOLDOUT
+from service.search.measures import HOLDOUT
 from service.studies import Driver, SearchStudy
 from tests.uvicorn_server import running
 from workers.evaluation import Score

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from service.api.schemas import Front, HypervolumeHistory, Points
 from service.results import Standing, front_json
 from service.search import PreparedSearch
-from service.search.preparation import HOLDOUT
+from service.search.measures import HOLDOUT
 from service.search.selection import select_trial
 from service.studies import Driver, SearchStudy, load_study
 from workers.evaluation import Score

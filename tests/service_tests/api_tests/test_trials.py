@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from service.api.schemas import Trial, TrialDetail, TrialsPage
 from service.search import PreparedSearch
-from service.search.preparation import HOLDOUT
+from service.search.measures import HOLDOUT
 from service.studies import Driver, SearchStudy, load_study
 from workers.evaluation import Score
 

@@ -16,7 +16,7 @@ from search_spaces.errors import DatabaseError
 from service.database.connection import connect, plain_url
 from service.registry import SearchRegistry, SearchState
 from service.search import session as session_module
-from service.search.preparation import HOLDOUT
+from service.search.measures import HOLDOUT
 from service.specification import load_specification
 from service.studies import load_study
 from service.supervision import search_driver

@@ -18,7 +18,7 @@ from service.pareto import certainly_dominated
 from service.registry import SearchRegistry
 from service.results import Standing, front_json, values_and_errors
 from service.search import PreparedSearch
-from service.search.preparation import HOLDOUT
+from service.search.measures import HOLDOUT
 from service.search.selection import front_of
 from service.studies import AskedTrial, FinishedTrial, SearchStudy, load_study
 from service.study_views import StudyView, StudyViews
