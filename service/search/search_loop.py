@@ -10,7 +10,7 @@ from service.search.helm import LOOK_EVERY_S, Helm
 from service.search.preparation import PreparedSearch
 from service.search.progress import ProgressMeter, SearchProgress
 from service.search.rivals import RivalChoice
-from service.studies import AskedTrial, SearchStudy
+from service.studies import AskedTrial, FinishedTrial, SearchStudy
 from workers.evaluation import Assignment, Evaluation
 from workers.worker_pools import WorkerPool
 
@@ -35,7 +35,7 @@ class SearchLoop:
         prepared: the search.
         study: its study, opened by this driver.
         pool: its workers.
-        on_progress: called after every evaluation.
+        on_progress: called after every evaluation, and at the end if other drivers had the last.
         helm: of the pool; None for a loop that nobody steers.
     """
 
@@ -84,6 +84,7 @@ class SearchLoop:
                 self._wait_for_others()
             elif stops and not (self._pool.n_workers or self._pool.n_alive):
                 return  # what waits for a worker would wait for ever; a later driver takes it up
+        self._tracker.end()
 
     def _take_back(self, unstored: Unstored) -> None:
         """Before anything is asked for, which would be handed out a second time."""
@@ -125,10 +126,20 @@ class _ProgressTracker:
         self._on_progress = on_progress
         self._meter = ProgressMeter(prepared.objectives, budget, study.spent)
         self._n_landmarks = min(len(prepared.plan().landmarks), budget)
+        self._n_told = 0
 
     def update(self, number: int) -> None:
         trials = self._study.finished_trials()
-        last = next((trial for trial in trials if trial.number == number), None)
+        self._tell(trials, next((trial for trial in trials if trial.number == number), None))
+
+    def end(self) -> None:
+        """What other drivers did since this one's last evaluation."""
+        trials = self._study.finished_trials()
+        if len(trials) > self._n_told > 0:
+            self._tell(trials, None)
+
+    def _tell(self, trials: list[FinishedTrial], last: FinishedTrial | None) -> None:
+        self._n_told = len(trials)
         # Where they cost more than one each, the budget may end before they do.
         has_landmarks = sum(bool(trial.landmark) for trial in trials) >= self._n_landmarks or self._study.is_finished
         self._on_progress(self._meter.measure(trials, last, has_landmarks))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from service.samplers import SAMPLERS
 from service.search import PreparedSearch, SearchLoop, SearchProgress
 from service.search.session import SearchSession, open_session
 from service.studies import FinishedTrial, reference_point
+from workers.evaluation import Evaluation, FailureReason
 from workers.worker_pools import WorkerPool
 
 Prepare = Callable[..., PreparedSearch]
@@ -194,6 +196,24 @@ def test_two_loops_with_gradients_finish_one_budget(database: str, prepare: Prep
     asked = [assignment.gradient for pool in pools for assignment in pool.assignments if assignment.gradient]
     assert sorted(request.seed for request in asked) == [n for n, cost in enumerate(costs) if cost > 1]
     assert {(request.measures, request.share) for request in asked} == {(prepared.objectives, 0.5)}
+
+
+def test_a_loop_says_what_others_finished_after_its_own_last(
+    database: str, prepare: Prepare, make_pool: MakePool
+) -> None:
+    prepared = prepare(search={"evaluations": 8})
+    with open_session(prepared) as one, open_session(prepared) as other:
+        trial = other.study.ask()
+        assert trial is not None
+        shown: list[SearchProgress] = []
+        thread = threading.Thread(target=SearchLoop(prepared, one.study, make_pool(), shown.append).run)
+        thread.start()
+        while len(shown) < 7:
+            time.sleep(0.01)
+        other.study.tell(trial.number, Evaluation(failure=FailureReason.TIMEOUT, message="too slow"))
+        thread.join()
+    assert [progress.n_finished for progress in shown] == list(range(1, 9))
+    assert shown[-1].is_last
 
 
 @pytest.mark.parametrize("racing", [False, True])
