@@ -152,6 +152,8 @@ class CandidateWorker:
     def _score(self, assignment: Assignment) -> RaceResult | ScoredGradients:
         if assignment.gradient is not None:
             return self._score_with_gradients(assignment, assignment.gradient)
+        if assignment.look is not None:
+            return self._score_look(assignment.measures, assignment.look)
         if assignment.rivals:
             sizes = {name: len(self.setup.measures[name].examples) for name in assignment.measures}
             return race(sizes, assignment.rivals, self._score_shard)
@@ -164,6 +166,12 @@ class CandidateWorker:
         found = scoring.score(assignment.measures)
         _check_finite(found.scores)
         return found
+
+    def _score_look(self, measures: Sequence[str], look: int) -> RaceResult:
+        """One shard of each set; a small set has none left for later looks."""
+        sizes = {name: len(self.setup.measures[name].examples) for name in measures}
+        scores = {name: Score.mean_of(self._score_shard(name, look)) for name, n in sizes.items() if shards(n)[look]}
+        return RaceResult(scores, sum(score.n for score in scores.values()) / sum(sizes.values()))
 
     def _score_shard(self, measure: str, shard: int) -> tuple[float, ...]:
         score = self.shard_scorer(measure, shard).score()

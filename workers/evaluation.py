@@ -19,10 +19,12 @@ class FailureReason(StrEnum):
 
     ZERO_WEIGHTS = "zero_weights"
     NON_FINITE_SCORE = "non_finite_score"
+    MISSING_SCORE = "missing_score"
     OUT_OF_MEMORY = "out_of_memory"
     WORKER_LOST = "worker_lost"
     DRIVER_LOST = "driver_lost"
     TIMEOUT = "timeout"
+    STOPPED_EARLY = "stopped_early"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -105,6 +107,7 @@ class Assignment:
         prompts: to be answered greedily.
         rivals: whom the candidate races against (see `workers.racing`); without any it is scored whole, at once.
         gradient: of what gradients are wanted besides; a candidate of which any are races against nobody.
+        look: of a candidate that is scored shard by shard (see `workers.racing.shards`), which one is wanted now.
     """
 
     recipe: MergeRecipe
@@ -112,6 +115,7 @@ class Assignment:
     prompts: tuple[str, ...] = ()
     rivals: tuple[Rival, ...] = ()
     gradient: GradientRequest | None = None
+    look: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ class Evaluation:
         failure: the reason, or None.
         message: of the failure, for a person.
         share: of the sets' examples, how many were scored; below 1 where a race was stopped, and its scores are
-            estimates.
+            estimates, or where one look was asked for.
         gradients: measure → owner → group → parameter → d score / d parameter, as in `MergeRecipe.coefficients`; of
             the parameters that have one.
         gradient_failure: why there are none although they were asked for; the scores stay valid.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from search_spaces import MergeRecipe
 from workers.candidate_worker import CandidateWorker, Measure, WorkerSetup
 from workers.evaluation import Assignment, Evaluation, FailureReason, Rival
 from workers.example_set import of_split, read_examples
-from workers.racing import shards
+from workers.racing import SHARES, shards
 
 MakeRecipe = Callable[..., MergeRecipe]
 OBJECTIVES = ("alignment", "expertise")
@@ -71,6 +72,16 @@ def test_shards_are_prepared_once(worker: CandidateWorker) -> None:
     scorer = worker.shard_scorer("alignment", 0)
     assert scorer is worker.shard_scorer("alignment", 0)
     assert len(scorer.per_example()) == len(shards(96)[0])
+
+
+def test_looks_are_the_whole_in_parts(worker: CandidateWorker, make_recipe: MakeRecipe) -> None:
+    whole = Assignment(make_recipe("task_arithmetic", weight=0.4), OBJECTIVES)
+    parts = [worker.evaluate(replace(whole, look=look)) for look in range(len(SHARES))]
+    assert sum(part.share for part in parts) == 1.0
+    for name, score in worker.evaluate(whole).scores.items():
+        for part, shard in zip(parts, shards(96), strict=True):
+            wanted = [score.per_example[index] for index in shard]
+            assert part.scores[name].per_example == pytest.approx(wanted, abs=1e-5)
 
 
 def test_scores_that_are_not_finite_are_a_failure(
