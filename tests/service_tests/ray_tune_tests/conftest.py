@@ -40,3 +40,18 @@ def states(engine: Engine, study_name: str) -> Callable[[], list[str]]:
             return list(connection.execute(statement, {"name": study_name}).scalars())
 
     return read
+
+
+@pytest.fixture
+def messages(engine: Engine, study_name: str) -> Callable[[], dict[int, str]]:
+    """Why trials of the test's study failed, in words."""
+    statement = text(
+        "SELECT number, value_json FROM trials JOIN studies USING (study_id)"
+        " JOIN trial_user_attributes USING (trial_id) WHERE study_name = :name AND key = 'failure_message'"
+    )
+
+    def read() -> dict[int, str]:
+        with engine.connect() as connection:
+            return {row.number: row.value_json for row in connection.execute(statement, {"name": study_name})}
+
+    return read

@@ -105,15 +105,28 @@ def test_another_run_goes_on_with_the_same_parameters(prepare: Prepare) -> None:
         assert [suggest(successor, name) for name in "ab"] == begun
 
 
+def keep(error: Exception, folder: Path) -> list[Any]:
+    """Trial `a` of Tune's, which ended in an error, as Tune keeps it."""
+    path = folder / "error.pkl"
+    path.write_bytes(pickle.dumps(error))
+    return [SimpleNamespace(trial_id="a", pickled_error_file=str(path))]
+
+
+def test_a_lost_worker_is_the_reason(prepare: Prepare, engine: Engine, study_name: str, tmp_path: Path) -> None:
+    with StudySearcher(prepare()) as searcher:
+        suggest(searcher, "a")
+        searcher.watch(keep(ActorDiedError(), tmp_path))
+        searcher.on_trial_complete("a", error=True)
+    assert [trial.failure for trial in load_study(engine, study_name).trials] == ["worker_lost"]
+
+
 def test_a_worker_that_cannot_start_ends_the_run(prepare: Prepare, states: States, tmp_path: Path) -> None:
     error = ActorDiedError()
     error._actor_init_failed = True
     error.error_msg = "Traceback\nCheckpointError: a shard is missing"
-    path = tmp_path / "error.pkl"
     with StudySearcher(prepare()) as searcher:
         suggest(searcher, "a")
-        path.write_bytes(pickle.dumps(error))
-        searcher.watch([SimpleNamespace(trial_id="a", pickled_error_file=str(path))])
+        searcher.watch(keep(error, tmp_path))
         with pytest.raises(PoolError, match="one did not: CheckpointError: a shard is missing"):
             searcher.on_trial_complete("a", error=True)
     assert states()[0] == "WAITING"
