@@ -7,7 +7,7 @@ VLLM_VENV := .venv-vllm
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 MERGEKIT_VENV := .venv-mergekit
 
-.PHONY: demo serve test test-all test-browser test-vllm fuzz parity format bench-methods bench-scoring bench-search bench-service paper-experiment method-fronts real-trio clean bench-gradient hard-family
+.PHONY: demo serve test test-all test-browser test-vllm fuzz chaos parity format bench-methods bench-scoring bench-search bench-service paper-experiment method-fronts real-trio clean bench-gradient hard-family
 
 demo: $(VENV)/.installed  ## Search the bundled tiny family and export a merge
 	$(BIN)/paretomerge demo
@@ -30,6 +30,11 @@ test-vllm: $(VLLM_VENV)/.installed  ## The engine `vllm`, on the CPU and in an e
 
 fuzz: $(VENV)/.installed-dev  ## 10,000 mutated specifications to the service: none may make it fail
 	$(BIN)/python -m tests.fuzz_specifications --documents 10000
+
+CHAOS ?= --schedules 200
+
+chaos: $(VENV)/.installed-dev  ## Searches that are killed, paused and cut off at 200 seeded schedules: nothing is lost
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 parity: $(VENV)/.installed-dev $(MERGEKIT_VENV)/.installed  ## Every shared merge method beside the real mergekit
 	$(BIN)/python -m scripts.parity

@@ -1,0 +1,44 @@
+"""What a run of schedules came to, as it is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from tests.chaos.conduct import Outcome
+from tests.chaos.schedule import Kind
+
+
+def lines_of(outcome: Outcome) -> Iterator[str]:
+    """One for a schedule that passed; of one that did not, what was violated and how to repeat it."""
+    told = "FAILED" if outcome.violations else "passed"
+    missed = [kind for kind, struck in outcome.struck.items() if not struck]
+    yield f"{told} in {outcome.seconds:5.1f} s, {outcome.n_starts} starts: {outcome.schedule}" + (
+        f" [struck nothing: {', '.join(missed)}]" if missed else ""
+    )
+    if outcome.violations:
+        yield from (f"    violated: {violation}" for violation in outcome.violations)
+        yield f"    repeat it: python -m tests.chaos --seed {outcome.schedule.seed}"
+
+
+def table_of(outcomes: Sequence[Outcome], wall_s: float) -> Iterator[str]:
+    """Kinds of faults, how often each was injected, and how often it struck something; and the sum."""
+    yield f"{'fault':32}{'injected':>10}{'struck':>8}{'violations':>12}"
+    for kind in Kind:
+        having = [outcome for outcome in outcomes if kind in outcome.struck]
+        n_struck = sum(outcome.struck[kind] for outcome in having)
+        n_violated = sum(bool(outcome.violations) for outcome in having)
+        yield f"{kind:32}{len(having):10}{n_struck:8}{n_violated:12}"
+    n_faults = sum(len(outcome.struck) for outcome in outcomes)
+    n_struck = sum(sum(outcome.struck.values()) for outcome in outcomes)
+    n_passed = sum(not outcome.violations for outcome in outcomes)
+    yield f"{'all':32}{n_faults:10}{n_struck:8}{len(outcomes) - n_passed:12}"
+    yield ""
+    yield (
+        f"{n_passed} of {len(outcomes)} schedules passed, with {sum(o.n_starts for o in outcomes)} starts of searches, "
+        f"in {wall_s:.0f} s: {_mean(o.seconds for o in outcomes):.1f} s each."
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / max(1, len(found))
