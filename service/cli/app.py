@@ -80,6 +80,11 @@ def main() -> None:
     """Run the command line; 2 for the user's mistake, 1 for a failure, 130 for Ctrl-C."""
     try:
         app()
+    except SystemExit as exit:
+        # Typer makes this of Ctrl-C without a word. A command that says where it stopped raises it by itself.
+        if isinstance(getattr(exit.__context__, "__cause__", None), KeyboardInterrupt):
+            print(_told(KeyboardInterrupt()), file=sys.stderr)
+        raise
     except (Exception, KeyboardInterrupt) as error:
         print(traceback.format_exc() if "--debug" in sys.argv else _told(error), file=sys.stderr)
         sys.exit(_exit_code(error))
