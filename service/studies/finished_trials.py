@@ -79,10 +79,11 @@ def attributes_of(evaluation: Evaluation, objectives: Sequence[str]) -> dict[str
 
 def read_finished(trials: Iterable[FrozenTrial]) -> list[FinishedTrial]:
     """The complete and the failed ones, by number."""
-    return [_read(trial) for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.FAIL)]
+    return [read_finished_trial(trial) for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.FAIL)]
 
 
-def _read(trial: FrozenTrial) -> FinishedTrial:
+def read_finished_trial(trial: FrozenTrial) -> FinishedTrial:
+    """One that is complete or failed."""
     values = tuple(trial.values) if trial.state == TrialState.COMPLETE else ()
     return finished_trial(trial.number, trial.params, values, trial.user_attrs, cost_of(trial.system_attrs))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +21,13 @@ from sqlalchemy.pool import NullPool
 from search_spaces.errors import SelectionError, SpecificationError
 from service.studies.continuation import ATTRIBUTE, StudyIdentity, check_same
 from service.studies.driver import Driver
-from service.studies.finished_trials import FinishedTrial, attributes_of, read_finished, spent_evaluations
+from service.studies.finished_trials import FinishedTrial, attributes_of, read_finished
 from service.studies.orphans import requeue_orphans
 from service.studies.score_table import read_scores, read_trial_scores, write_scores
 from service.studies.study_storage import BudgetSpentError, LeaseLostError, StudyStorage
 from service.studies.trial_cost import REQUEST, is_spent
 from service.studies.trial_gradients import GRADIENTS, request_of, stored_gradients
+from service.studies.trial_ledger import TrialLedger
 
 if TYPE_CHECKING:
     from workers.evaluation import Evaluation, GradientRequest, Score
@@ -133,12 +134,12 @@ class SearchStudy:
     @property
     def n_finished(self) -> int:
         """Trials that are done, failed candidates included."""
-        return len(self.finished_trials())
+        return self._ledger.n_finished
 
     @property
     def spent(self) -> float:
         """What they cost, in evaluation-equivalents."""
-        return spent_evaluations(self.finished_trials())
+        return self._ledger.spent
 
     @property
     def is_finished(self) -> bool:
@@ -147,7 +148,15 @@ class SearchStudy:
 
     def finished_trials(self) -> list[FinishedTrial]:
         """All that is known to this driver, by number."""
-        return read_finished(self._study.get_trials(deepcopy=False))
+        return self._ledger.finished()
+
+    def arrived_after(self, n_known: int) -> Sequence[FinishedTrial]:
+        """The finished trials after the first `n_known` that this driver learned of, in that order."""
+        return self._ledger.arrived_after(n_known)
+
+    @property
+    def _ledger(self) -> TrialLedger:
+        return self._storage.ledger(self._study_id)
 
     def ask(self) -> AskedTrial | None:
         """The next trial, durable and leased; None when the budget has no room for another."""
@@ -194,7 +203,7 @@ class SearchStudy:
             else:
                 self._study.tell(number, state=TrialState.FAIL)
         except LeaseLostError:
-            self._storage.forget(self._study_id)
+            self._storage.refresh(self._study_id)
             return False
         return True
 
@@ -216,8 +225,6 @@ class SearchStudy:
         """Take up trials whose driver is gone; see `service.studies.orphans`."""
         n_params = len(self._plan.distributions)
         found = requeue_orphans(self._engine, self._study_id, self._driver.name, n_params)
-        if found:
-            self._storage.forget(self._study_id)
         self._storage.refresh(self._study_id)
         return found
 

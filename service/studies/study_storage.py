@@ -8,8 +8,9 @@ of Optuna: `optuna` is pinned to one minor version, and a contract test runs bot
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -17,28 +18,40 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
 from optuna.storages import RDBStorage
-from optuna.storages._cached_storage import _CachedStorage
+from optuna.storages._cached_storage import _CachedStorage, _StudyInfo
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, text
 
 from service.studies.driver import LEASE_S
 from service.studies.score_table import write_scores
 from service.studies.trial_cost import COST, REQUEST, cost_of, fits
+from service.studies.trial_ledger import TrialLedger
+from service.studies.trial_rows import read_all_trials, read_trials
 from workers.evaluation import Score
 
+_FINISHED = (TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)
 _distribution_json = lru_cache(maxsize=None)(distribution_to_json)
 
 LOCK_STUDY = text("SELECT study_id FROM studies WHERE study_id = :study FOR UPDATE")
-_TALLY = text(
-    "SELECT count(*), count(*) FILTER (WHERE state = 'WAITING'), count(*) FILTER (WHERE state = 'RUNNING')"
-    " FROM trials WHERE study_id = :study"
+# Trials that are new, that this driver has lost, or that have changed: a finished one never does, so that what is
+# looked at does not grow with the study.
+_NEWS = text(
+    "SELECT trial_id FROM trials WHERE study_id = :study AND trial_id > :complete_to AND trial_id <> ALL(:ours)"
+    " UNION ALL SELECT ours.trial_id FROM unnest(CAST(:ours AS int[])) AS ours (trial_id) WHERE NOT EXISTS"
+    "  (SELECT FROM paretomerge_leases l WHERE l.trial_id = ours.trial_id AND l.driver = :driver)"
+    " UNION ALL SELECT t.trial_id"
+    "  FROM unnest(CAST(:others AS int[]), CAST(:states AS text[]), CAST(:costs AS float8[]))"
+    "  AS k (trial_id, state, cost)"
+    "  JOIN trials t USING (trial_id) LEFT JOIN trial_system_attributes a ON a.trial_id = t.trial_id AND key = :key"
+    "  WHERE CAST(t.state AS text) <> k.state OR coalesce(CAST(value_json AS float8), 1) <> k.cost"
 )
-# What waits may have a cost from when it ran, which is not to be counted.
+# Beside what is settled. What waits may have a cost from when it ran, which is not to be counted.
 _SPENT = text(
-    "SELECT count(*) AS n_trials, coalesce(sum(coalesce(CAST(value_json AS float8), 1))"
+    "SELECT count(*) FILTER (WHERE t.trial_id > :complete_to) AS n_new,"
+    " coalesce(sum(coalesce(CAST(value_json AS float8), 1))"
     " FILTER (WHERE state <> 'WAITING' AND t.trial_id <> :besides), 0) AS spent"
-    " FROM trials t LEFT JOIN trial_system_attributes a ON a.trial_id = t.trial_id AND key = :cost"
-    " WHERE study_id = :study"
+    " FROM trials t LEFT JOIN trial_system_attributes a ON a.trial_id = t.trial_id AND key = :key"
+    " WHERE study_id = :study AND (t.trial_id > :complete_to OR t.trial_id = ANY(:unfinished))"
 )
 _DROP_COST = "DELETE FROM trial_system_attributes WHERE trial_id {which} AND key = ANY(:keys)"
 _FALL_BACK = text(_DROP_COST.format(which="= :trial"))
@@ -111,27 +124,70 @@ class StudyStorage(_CachedStorage):
         self.budget = budget
         self._engine = backend.engine
         self._unwritten: dict[int, _Unwritten] = {}
-        self._read = False
+        self._ledgers: dict[int, TrialLedger] = {}
 
     # ---- reading ----
 
-    def _read_trials_from_remote_storage(self, study_id: int) -> None:
-        """Only the first time: Optuna reads before every look at the trials, `refresh` once per ask."""
-        if not self._read:
-            super()._read_trials_from_remote_storage(study_id)
-            self._read = True
+    def ledger(self, study_id: int) -> TrialLedger:
+        """The study's trials as this driver knows them; all that there are, the first time."""
+        if study_id not in self._ledgers:
+            self._ledgers[study_id] = TrialLedger()
+            self._studies.setdefault(study_id, _StudyInfo())
+            with self._engine.connect() as connection:
+                self._take_in(study_id, read_all_trials(connection, study_id))
+            self._ledgers[study_id].settle()
+        return self._ledgers[study_id]
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """Optuna's `BaseStorage.get_all_trials`: what is known, for new trials are learned of when one is asked for."""
+        ledger = self.ledger(study_id)
+        if states is None:
+            trials = ledger.trials()
+        elif any(state in states for state in _FINISHED):
+            trials = [trial for trial in ledger.trials() if trial.state in states]
+        else:
+            trials = [trial for trial in ledger.unfinished() if trial.state in states]
+        return copy.deepcopy(trials) if deepcopy else trials
 
     def refresh(self, study_id: int) -> None:
         """Take in what other drivers have done since; one small query where nothing was."""
-        self._read_trials_from_remote_storage(study_id)
+        self.ledger(study_id)
         with self._engine.connect() as connection:
-            tally = tuple(connection.execute(_TALLY, {"study": study_id}).one())
-        if tally != self._own_tally(study_id):
-            super()._read_trials_from_remote_storage(study_id)
+            trial_ids = self._changed(connection, study_id)
+            if trial_ids:
+                self._take_in(study_id, read_trials(connection, trial_ids))
+        self.ledger(study_id).settle()
 
-    def _own_tally(self, study_id: int) -> tuple[int, int, int]:
-        states = [trial.state for trial in self._studies[study_id].trials.values()]
-        return len(states), states.count(TrialState.WAITING), states.count(TrialState.RUNNING)
+    def _changed(self, connection: Connection, study_id: int) -> list[int]:
+        """The trials to be read, or to be read again."""
+        ledger = self.ledger(study_id)
+        unfinished = ledger.unfinished()
+        others = [trial for trial in unfinished if trial._trial_id not in self._unwritten]
+        known = {
+            "ours": [trial._trial_id for trial in unfinished if trial._trial_id in self._unwritten],
+            "others": [trial._trial_id for trial in others],
+            "states": [trial.state.name for trial in others],
+            "costs": [cost_of(trial.system_attrs) for trial in others],
+        }
+        place = {"study": study_id, "complete_to": ledger.settled.up_to, "driver": self.driver, "key": COST}
+        news = connection.execute(_NEWS, known | place).scalars().all()
+        # Others' trials that had no parameters yet may have them now.
+        unread = {trial._trial_id for trial in others if trial.state == TrialState.RUNNING and not trial.params}
+        return [*unread.union(news)]
+
+    def _take_in(self, study_id: int, trials: Iterable[FrozenTrial]) -> None:
+        read = list(trials)
+        for trial in read:
+            self._unwritten.pop(trial._trial_id, None)  # one that is read is not ours, or not any more
+        with self._lock:
+            self._add_trials_to_cache(study_id, read)
+
+    def _add_trials_to_cache(self, study_id: int, trials: list[FrozenTrial]) -> None:
+        super()._add_trials_to_cache(study_id, trials)
+        for trial in trials:
+            self.ledger(study_id).note(trial)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Optuna's `BaseStorage.get_trial`: from memory where the trial is known."""
@@ -149,17 +205,17 @@ class StudyStorage(_CachedStorage):
         Raises:
             BudgetSpentError: see the class.
         """
+        ledger = self.ledger(study_id)
         if template_trial is not None:
-            trial_id = super().create_new_trial(study_id, template_trial)
-            self._studies[study_id].unfinished_trial_ids.add(trial_id)
-            return trial_id
+            return super().create_new_trial(study_id, template_trial)
         with self._engine.begin() as connection:
             number = self._check_budget(connection, study_id)
             trial_id = connection.execute(_CREATE, {"number": number, "study": study_id}).scalar_one()
             self._lease(connection, trial_id)
         with self._lock:
             self._add_trials_to_cache(study_id, [_running(trial_id, number)])
-            self._studies[study_id].unfinished_trial_ids.add(trial_id)
+        if number == len(ledger) - 1:
+            ledger.settle()  # nobody else had made one before it
         self._unwritten[trial_id] = _Unwritten()
         return int(trial_id)
 
@@ -173,8 +229,11 @@ class StudyStorage(_CachedStorage):
     def _spent(self, connection: Connection, study_id: int, besides: int = -1) -> tuple[int, float]:
         """Lock the study; the number of its trials, and what all that do not wait cost, besides one."""
         connection.execute(LOCK_STUDY, {"study": study_id})
-        row = connection.execute(_SPENT, {"study": study_id, "cost": COST, "besides": besides}).one()
-        return row.n_trials, row.spent
+        settled = self.ledger(study_id).settled
+        given = {"study": study_id, "key": COST, "besides": besides, "complete_to": settled.up_to}
+        unfinished = [trial._trial_id for trial in self.ledger(study_id).unfinished()]
+        row = connection.execute(_SPENT, given | {"unfinished": unfinished}).one()
+        return settled.n_trials + row.n_new, settled.spent + row.spent
 
     def _lease(self, connection: Connection, trial_id: int) -> None:
         connection.execute(_LEASE, {"trial": trial_id, "driver": self.driver, "lease_s": LEASE_S})
@@ -318,18 +377,8 @@ class StudyStorage(_CachedStorage):
         trial.values = None if values is None else list(values)
         trial.state = state
         trial.datetime_complete = datetime.now()
+        self.ledger(self._trial_id_to_study_id_and_number[trial_id][0]).note(trial)
         return True
-
-    # ---- trials whose driver is gone ----
-
-    def forget(self, study_id: int) -> None:
-        """Read every trial anew: what this driver took for its own may be another's."""
-        with self._lock:
-            info = self._studies[study_id]
-            info.trials.clear()
-            info.unfinished_trial_ids.clear()
-            info.last_finished_trial_id = -1
-        super()._read_trials_from_remote_storage(study_id)
 
 
 def _running(trial_id: int, number: int) -> FrozenTrial:

@@ -245,3 +245,82 @@ def test_drivers_that_race_keep_to_the_budget(
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 40
     assert [trial.number for trial in trials] == list(range(40))
     assert [trial.user_attrs.get("landmark") for trial in trials[:9]] == [*landmarks, None]
+
+
+def test_reads_trials_as_optuna_does(
+    make_storage: Callable[..., StudyStorage],
+    driver: Driver,
+    other_driver: Driver,
+    database_url: str,
+    study_name: str,
+    read_plainly: Callable[..., list[FrozenTrial]],
+) -> None:
+    drive(create_study(make_storage(driver), study_name))
+    plain = RDBStorage(database_url)
+    kinds = {
+        "whole": optuna.distributions.IntDistribution(1, 9, step=2),
+        "one of": optuna.distributions.CategoricalDistribution(["x", 'a "quoted" one', 3]),
+    }
+    study = create_study(plain, study_name)
+    study.tell(study.ask(kinds), [float("inf"), float("-inf")])
+    plain.engine.dispose()
+    ours = create_study(make_storage(other_driver), study_name).get_trials(deepcopy=False)
+    for read, theirs in zip(ours, read_plainly(), strict=True):
+        assert (read, described(read)) == (theirs, described(theirs))
+
+
+def test_of_what_others_do_only_changes_are_read(
+    open_study: Callable[..., Any], driver: Driver, other_driver: Driver, evaluation: Callable[[], Any]
+) -> None:
+    study, other = open_study(driver, budget=40), open_study(other_driver, budget=40)
+    for _ in range(8):
+        other.tell(other.ask().number, evaluation())
+    asked = [other.ask().number for _ in range(4)]
+    study.requeue_orphans()
+    assert study.n_finished == 8
+    other.tell(asked[1], evaluation())
+    new = other.ask()
+    with read_by_id() as read:
+        study.requeue_orphans()
+    # One that has changed, and one that is new.
+    assert [len(trial_ids) for trial_ids in read] == [2]
+    assert [trial.number for trial in study.arrived_after(8)] == [asked[1]]
+    assert study._study.trials[new.number].params == new.params
+
+
+@contextmanager
+def read_by_id() -> Iterator[list[list[int]]]:
+    """The ids of the trials that are read again, by statement."""
+    found: list[list[int]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        if "LATERAL" in statement:
+            found.append(parameters["trials"])
+
+    sqlalchemy.event.listen(Engine, "before_cursor_execute", note)
+    yield found
+    sqlalchemy.event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_one_that_is_taken_up_by_another_is_no_longer_ours(
+    open_study: Callable[..., Any],
+    driver: Driver,
+    other_driver: Driver,
+    expire_leases: Callable[[Driver], None],
+    evaluation: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.studies.orphans._SECOND_LOOK_S", 0.0)
+    study, other = open_study(driver), open_study(other_driver)
+    lost, kept = study.ask(), study.ask()
+    expire_leases(driver)
+    other.requeue_orphans()
+    taken = other.ask()
+    assert taken.number == lost.number
+    mine = study.ask()  # and learns of it; the second waits again, and is handed out
+    assert mine.number == kept.number
+    assert not study.tell(lost.number, evaluation(0.1))
+    assert study.tell(mine.number, evaluation(0.2))
+    assert other.tell(taken.number, evaluation(0.3))
+    study.requeue_orphans()
+    assert [trial.values[0] for trial in study.finished_trials()] == [0.3, 0.2]
