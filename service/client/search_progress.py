@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from service.api.schemas import Points
 from service.search import SearchProgress
 from service.search.progress import ProgressMeter
-from service.studies import FinishedTrial, spent_evaluations
+from service.studies import FinishedTrial
 from service.studies.trial_cost import is_spent
 
 
@@ -25,21 +25,19 @@ class RemoteProgress:
         self._objectives = objectives
         self._budget = budget
         self._n_told = n_finished
-        self._trials: dict[int, FinishedTrial] = {}
         self._meter = ProgressMeter(objectives, budget, n_finished if spent is None else spent)
 
     def take(self, points: Points) -> Iterator[SearchProgress]:
         """Count what an event tells of; where the search stood after each candidate that is new."""
         if points.reset:
-            self._trials.clear()
+            self._meter.restart()
         yield from self.count(self._trials_of(points))
 
     def count(self, trials: Iterable[FinishedTrial]) -> Iterator[SearchProgress]:
         """Count trials, some of which may be known; where the search stood after each that is new."""
         for trial in trials:
-            self._trials[trial.number] = trial
-            if len(self._trials) > self._n_told:
-                self._n_told = len(self._trials)
+            if self._meter.count(trial) and self._meter.n_finished > self._n_told:
+                self._n_told = self._meter.n_finished
                 yield self._progress(trial)
 
     def _trials_of(self, points: Points) -> Iterator[FinishedTrial]:
@@ -60,8 +58,7 @@ class RemoteProgress:
             )
 
     def _progress(self, last: FinishedTrial) -> SearchProgress:
-        trials = sorted(self._trials.values(), key=lambda trial: trial.number)
         # Landmarks are asked first: they are done once a candidate of the sampler's is, or all.
-        is_last = is_spent(spent_evaluations(trials), self._budget)
-        has_landmarks = is_last or not all(trial.landmark for trial in trials)
-        return self._meter.measure(trials, last, has_landmarks)
+        is_last = is_spent(self._meter.spent, self._budget)
+        has_landmarks = is_last or self._meter.n_finished > self._meter.n_landmarks
+        return self._meter.measure(last, has_landmarks)

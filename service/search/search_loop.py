@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from service.search.helm import LOOK_EVERY_S, Helm
@@ -126,20 +126,28 @@ class _ProgressTracker:
         self._on_progress = on_progress
         self._meter = ProgressMeter(prepared.objectives, budget, study.spent)
         self._n_landmarks = min(len(prepared.plan().landmarks), budget)
+        self._n_arrived = 0
         self._n_told = 0
 
     def update(self, number: int) -> None:
-        trials = self._study.finished_trials()
-        self._tell(trials, next((trial for trial in trials if trial.number == number), None))
+        news = self._count_news()
+        self._tell(next((trial for trial in news if trial.number == number), None))
 
     def end(self) -> None:
         """What other drivers did since this one's last evaluation."""
-        trials = self._study.finished_trials()
-        if len(trials) > self._n_told > 0:
-            self._tell(trials, None)
+        self._count_news()
+        if self._meter.n_finished > self._n_told > 0:
+            self._tell(None)
 
-    def _tell(self, trials: list[FinishedTrial], last: FinishedTrial | None) -> None:
-        self._n_told = len(trials)
+    def _count_news(self) -> Sequence[FinishedTrial]:
+        news = self._study.arrived_after(self._n_arrived)
+        self._n_arrived += len(news)
+        for trial in news:
+            self._meter.count(trial)
+        return news
+
+    def _tell(self, last: FinishedTrial | None) -> None:
+        self._n_told = self._meter.n_finished
         # Where they cost more than one each, the budget may end before they do.
-        has_landmarks = sum(bool(trial.landmark) for trial in trials) >= self._n_landmarks or self._study.is_finished
-        self._on_progress(self._meter.measure(trials, last, has_landmarks))
+        has_landmarks = self._meter.n_landmarks >= self._n_landmarks or self._study.is_finished
+        self._on_progress(self._meter.measure(last, has_landmarks))
