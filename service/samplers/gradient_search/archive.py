@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from service.samplers.gradient_search.evidence import Evidence
+from service.samplers.trial_news import TrialNews
 from service.samplers.unit_box import UnitBox
 from service.studies.finished_trials import N_STAND_INS, reference_below
 from service.studies.trial_gradients import GRADIENTS
@@ -36,7 +37,7 @@ class Archive:
     def __init__(self, search_space: Mapping[str, BaseDistribution], n_objectives: int) -> None:
         self.box = UnitBox(search_space)
         self._names = list(search_space)
-        self._seen: set[int] = set()
+        self._news = TrialNews()
         # In order; the first rows are theirs, and then comes room for more.
         self._numbers: list[int] = []
         self._is_landmark: list[bool] = []
@@ -52,14 +53,9 @@ class Archive:
         Returns:
             The trials that run now, with all their parameters.
         """
-        running = []
-        for trial in study.get_trials(deepcopy=False):
-            if trial.state == TrialState.RUNNING:
-                running.append(trial)
-            elif trial.state == TrialState.COMPLETE and trial.number not in self._seen:
-                self._seen.add(trial.number)
-                if _is_whole(trial):
-                    self._add(trial, objectives)
+        complete, running = self._news.read(study)
+        for trial in filter(_is_whole, complete):
+            self._add(trial, objectives)
         return [trial for trial in running if trial.params.keys() >= set(self._names)]
 
     def _add(self, trial: FrozenTrial, objectives: Sequence[str]) -> None:

@@ -1,0 +1,77 @@
+"""Generations that are kept: the trials are Optuna's own, and no finished trial is looked at twice."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, NSGAIIISampler, NSGAIISampler
+from optuna.samplers.nsgaii import SBXCrossover
+from optuna.trial import TrialState
+
+from service.samplers import Nsga2, Nsga3, Sampler, SearchShape, TrialSeededSampler
+from service.samplers.trial_news import TrialNews
+
+SPACE: dict[str, BaseDistribution] = {f"x{i}": FloatDistribution(0.0, 1.0) for i in range(4)}
+SHAPE = SearchShape(4, 2, 120, n_workers=6)
+POPULATION = 12
+
+
+class Optunas(Sampler):
+    """As Optuna builds it."""
+
+    def __init__(self, kind: type[BaseSampler]) -> None:
+        self._kind: Any = kind
+
+    def build(self, seed: int, shape: SearchShape) -> BaseSampler:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return self._kind(seed=seed, population_size=POPULATION, crossover=SBXCrossover())  # type: ignore[no-any-return]
+
+
+def search(*samplers: Sampler, n_trials: int = 120) -> optuna.Study:
+    """Six workers, the last of which are the fastest; one candidate in eleven fails; samplers take turns."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study, running = optuna.create_study(directions=["maximize"] * 2), list[optuna.Trial]()
+    for number in range(n_trials):
+        study.sampler = TrialSeededSampler(samplers[number * len(samplers) // n_trials], 0, SHAPE, SPACE)
+        running.append(study.ask(SPACE))
+        if len(running) == 6:
+            trial = running.pop(number % 5)
+            if number % 11 == 5:
+                study.tell(trial, state=TrialState.FAIL)
+            else:
+                values = list(trial.params.values())
+                study.tell(trial, [sum(values[:2]) - values[2] ** 2, sum(values[2:]) - values[0] ** 2])
+    return study
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(Nsga2, NSGAIISampler), (Nsga3, NSGAIIISampler)])
+def test_trials_are_optunas(ours: type[Sampler], theirs: type[BaseSampler], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("nsga2", "nsga3"):
+        monkeypatch.setattr(f"service.samplers.{name}.population_size", lambda _: POPULATION)
+    expected = search(Optunas(theirs))
+    generations = {trial.system_attrs.get(f"{theirs.__name__}:generation") for trial in expected.trials}
+    assert max(generation or 0 for generation in generations) > 5
+    # The second half by another process, which has nothing but the trials; or by Optuna's own.
+    for samplers in ([ours()], [ours(), ours()], [ours(), Optunas(theirs)]):
+        study = search(*samplers)
+        assert [trial.params for trial in study.trials] == [trial.params for trial in expected.trials]
+        assert study._storage.get_study_system_attrs(0) == expected._storage.get_study_system_attrs(0)
+
+
+def test_news_are_read_once() -> None:
+    study, news = optuna.create_study(), TrialNews()
+    trials = [study.ask() for _ in range(4)]
+    study.tell(trials[2], 1.0)
+    study.tell(trials[0], state=TrialState.FAIL)
+    complete, running = news.read(study)
+    assert [[trial.number for trial in each] for each in (complete, running)] == [[2], [1, 3]]
+    study.tell(trials[1], 1.0)
+    study.ask()
+    complete, running = news.read(study)
+    assert [[trial.number for trial in each] for each in (complete, running)] == [[1], [3, 4]]
