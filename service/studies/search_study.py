@@ -19,6 +19,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from search_spaces.errors import SelectionError, SpecificationError
+from service.studies.ask_and_tell import ask, tell
 from service.studies.continuation import ATTRIBUTE, StudyIdentity, check_same
 from service.studies.driver import Driver
 from service.studies.finished_trials import FinishedTrial, attributes_of, read_finished
@@ -162,14 +163,13 @@ class SearchStudy:
         """The next trial, durable and leased; None when the budget has no room for another."""
         self._storage.refresh(self._study_id)
         try:
-            trial = self._study.ask(dict(self._plan.distributions))
+            trial = ask(self._study, self._storage, self._plan.distributions)
         except BudgetSpentError:
             return None
         self._storage.flush(trial._trial_id)
         # Read after the flush, which decides whether there is room for the cost of gradients.
-        marks = self._storage.get_trial(trial._trial_id).system_attrs
-        gradient = request_of(marks, self._plan.differentiable, trial.number)
-        return AskedTrial(trial.number, trial.params, trial.user_attrs.get("landmark", ""), gradient)
+        gradient = request_of(trial.system_attrs, self._plan.differentiable, trial.number)
+        return AskedTrial(trial.number, dict(trial.params), trial.user_attrs.get("landmark", ""), gradient)
 
     def take_back(self, number: int) -> bool:
         """Run a trial again whose workers have it still, though its driver was taken for gone.
@@ -198,10 +198,9 @@ class SearchStudy:
         # Estimates have no examples, and those of a part would be taken for the set's.
         self._storage.set_trial_scores(trial_id, evaluation.scores if evaluation.is_whole else {})
         try:
-            if evaluation.succeeded:
-                self._study.tell(number, [evaluation.scores[name].value for name in self.identity.objectives])
-            else:
-                self._study.tell(number, state=TrialState.FAIL)
+            objectives = self.identity.objectives
+            values = [evaluation.scores[name].value for name in objectives] if evaluation.succeeded else None
+            tell(self._study, self._storage, trial_id, values)
         except LeaseLostError:
             self._storage.refresh(self._study_id)
             return False

@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from service.database.connection import connect
 from service.samplers import SAMPLERS, SearchShape, TrialSeededSampler
-from service.studies import Driver
+from service.studies import Driver, ask_and_tell
 from service.studies.study_storage import BudgetSpentError, LeaseLostError, StudyStorage
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {"a": FloatDistribution(0.0, 1.5), "b": FloatDistribution(-1.0, 1.0)}
@@ -46,11 +46,20 @@ def create_study(storage: Any, name: str, sampler: str = "random", n_dims: int =
     )
 
 
-def ask(study: optuna.Study, distributions: dict[str, BaseDistribution] | None = None) -> optuna.Trial:
-    trial = study.ask(dict(DISTRIBUTIONS if distributions is None else distributions))
-    if isinstance(study._storage, StudyStorage):
-        study._storage.flush(trial._trial_id)
+def ask(study: optuna.Study, distributions: dict[str, BaseDistribution] | None = None) -> FrozenTrial | optuna.Trial:
+    given = dict(DISTRIBUTIONS if distributions is None else distributions)
+    if not isinstance(study._storage, StudyStorage):
+        return study.ask(given)
+    trial = ask_and_tell.ask(study, study._storage, given)
+    study._storage.flush(trial._trial_id)
     return trial
+
+
+def tell(study: optuna.Study, trial: FrozenTrial | optuna.Trial, values: list[float] | None) -> None:
+    if isinstance(study._storage, StudyStorage):
+        ask_and_tell.tell(study, study._storage, trial._trial_id, values)
+    else:
+        study.tell(trial.number, values, state=TrialState.FAIL if values is None else None)
 
 
 def drive(study: optuna.Study) -> None:
@@ -60,10 +69,8 @@ def drive(study: optuna.Study) -> None:
         trial = ask(study)
         study._storage.set_trial_user_attr(trial._trial_id, "standard_errors", [0.1, None])
         study._storage.set_trial_user_attr(trial._trial_id, "text", f"ünï {i}")
-        if i % 5 == 4:
-            study.tell(trial, state=TrialState.FAIL)
-        else:
-            study.tell(trial, [trial.params["a"], -trial.params["b"]])
+        tell(study, trial, None if i % 5 == 4 else [trial.params["a"], -trial.params["b"]])
+    study.enqueue_trial({"b": 0.125})
     ask(study)
     study.enqueue_trial({"a": 1.5, "b": -1.0})
 
@@ -117,7 +124,7 @@ def test_dates_are_optunas(
     time.tzset()
     try:
         study = create_study(make_storage(driver), study_name)
-        study.tell(ask(study), [0.0, 0.0])
+        tell(study, ask(study), [0.0, 0.0])
         [ours], [theirs] = study.trials, read_plainly()
     finally:
         monkeypatch.undo()
@@ -163,7 +170,7 @@ def test_asks_as_often_for_five_dimensions_as_for_eighty(
         study = create_study(make_storage(driver), f"{study_name}-{n_dims}")
         distributions: dict[str, BaseDistribution] = {f"x{i}": FloatDistribution(0.0, 1.0) for i in range(n_dims)}
         with counted_statements() as statements:
-            study.tell(ask(study, distributions), [0.0, 0.0])
+            tell(study, ask(study, distributions), [0.0, 0.0])
         counts.add(len(statements))
     assert len(counts) == 1
 
@@ -197,8 +204,8 @@ def test_nobody_but_the_driver_tells(
     trial = ask(study)
     other = create_study(make_storage(other_driver), study_name)
     with pytest.raises(LeaseLostError, match=r"^$"):
-        other.tell(trial.number, [0.0, 0.0])
-    study.tell(trial, [1.0, 1.0])
+        tell(other, trial, [0.0, 0.0])
+    tell(study, trial, [1.0, 1.0])
     assert study.trials[0].values == [1.0, 1.0]
 
 
