@@ -37,7 +37,9 @@ class RivalChoice:
         self._sizes = {name: len(prepared.measures[name].examples) for name in prepared.objectives}
         self._n_rivals = max(1, min(MAX_RIVALS, MAX_NUMBERS // sum(self._sizes.values())))
         self._known: dict[int, Rival | None] = {}
-        self._front: list[int] = []
+        self._n_arrived = 0
+        # In the order of `front_of`.
+        self._front: list[FinishedTrial] = []
         self._chosen: tuple[Rival, ...] = ()
 
     def remember(self, number: int, evaluation: Evaluation) -> None:
@@ -49,19 +51,20 @@ class RivalChoice:
         """The rivals of a trial; none for a landmark, whose values others are measured by."""
         if trial.landmark:
             return ()
-        trials = self._study.finished_trials()
-        front = front_of(trials)
-        numbers = [member.number for member in front]
+        # Whoever has left the front is never on it again: what is new need not be compared with anybody else.
+        news = self._study.arrived_after(self._n_arrived)
+        self._n_arrived += len(news)
+        front = front_of([*self._front, *news]) if news else self._front
+        if front != self._front:
+            self._front, self._chosen = front, self._choose(front)
+        numbers = {member.number for member in front}
         self._known = {number: rival for number, rival in self._known.items() if number in numbers}
-        if numbers != self._front:
-            self._front, self._chosen = numbers, self._choose(front, trials)
         return self._chosen
 
-    def _choose(self, front: Sequence[FinishedTrial], trials: Sequence[FinishedTrial]) -> tuple[Rival, ...]:
-        if not front:
-            return ()
+    def _choose(self, front: Sequence[FinishedTrial]) -> tuple[Rival, ...]:
         values = np.array([trial.values for trial in front])
-        chosen = most_dominating(values, reference_point(trials, values.shape[1]), self._n_rivals)
+        reference = reference_point(self._study.finished_trials(), values.shape[1])
+        chosen = most_dominating(values, reference, self._n_rivals)
         rivals = (self._rival(front[index].number) for index in chosen)
         return tuple(rival for rival in rivals if rival is not None)
 

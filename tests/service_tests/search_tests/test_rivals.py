@@ -47,6 +47,9 @@ class Told:
     def finished_trials(self) -> list[FinishedTrial]:
         return self.trials
 
+    def arrived_after(self, n_known: int) -> list[FinishedTrial]:
+        return self.trials[n_known:]
+
     def trial_scores(self, number: int) -> Mapping[str, Score]:
         self.read.append(number)
         # A search that has ended once has those on held-out examples, too.
