@@ -103,10 +103,11 @@ class CheckpointHeader:
     @property
     def weights(self) -> dict[str, TensorHeader]:
         """The tensors that make the model, in order; a head that is tied to the embeddings is none of them."""
+        is_tied = self.is_tied  # asked once: it looks through all names
         return {
             name: tensor
             for name, tensor in sorted(self.tensors.items())
-            if not _NO_WEIGHT.search(name) and not (self.is_tied and is_head(name))
+            if not _NO_WEIGHT.search(name) and not (is_tied and is_head(name))
         }
 
     @property
