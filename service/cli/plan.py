@@ -2,20 +2,107 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from search_spaces.errors import SpecificationError
 from service.cli.consoles import amount, megabytes, print_json, results, seconds
 
 
-def plan(
-    specification: Annotated[Path, typer.Argument(help="The specification, a YAML file.")],
-    measure: Annotated[bool, typer.Option(help="Make and score one candidate, to know its time.")] = True,
+def plan(  # noqa: PLR0913, PLR0917  a command's options are its parameters
+    specification: Annotated[Path | None, typer.Argument(help="The specification, a YAML file.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="In its place, a model's config.json: no weights are needed.")
+    ] = None,
+    measure: Annotated[bool, typer.Option(help="Make and score one candidate, or merge a sample: seconds.")] = True,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    experts: Annotated[int, typer.Option(help="Of the shape of --config.", min=1, max=100)] = 2,
+    method: Annotated[str, typer.Option(help="A merge method.")] = "task_arithmetic",
+    granularity: Annotated[str, typer.Option(help="model, blocks:N, layer, module or tensor.")] = "layer",
+    dtype: Annotated[str, typer.Option(help="Of candidates.")] = "auto",
+    engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
+    workers: Annotated[int, typer.Option(help="On one node.", min=1, max=10_000)] = 1,
+    cpus: Annotated[int, typer.Option(help="Of each worker.", min=1, max=1024)] = 1,
+    batch_tokens: Annotated[int, typer.Option(help="Of a batch.", min=1)] = 4096,
+    cache_gib: Annotated[
+        float | None, typer.Option(help="As in workers.cache_gib; by default 4, on a GPU what is left.", min=0)
+    ] = None,
+    gpu_gib: Annotated[float | None, typer.Option(help="Memory of a GPU; without, CPUs are planned.", min=1)] = None,
+    node_gib: Annotated[
+        float | None, typer.Option(help="Main memory of a node; by default, for CPUs, this machine's.", min=1)
+    ] = None,
+    bandwidth: Annotated[
+        str, typer.Option(help="GB/s of another machine, such as device=3000,link=25; also memory and disk.")
+    ] = "",
 ) -> None:
-    """Check everything that a search needs, without searching; no database is used."""
+    """Check everything that a search needs, without searching; no database is used.
+
+    With --config: what models of that shape will cost, however large they are.
+    """
+    if (specification is None) == (config is None):
+        raise SpecificationError("`plan` needs either a specification or `--config config.json`.")
+    if config is not None:
+        from service.costs import Bandwidths, PlannedWorkers
+
+        planned = PlannedWorkers(
+            method=method,
+            n_experts=experts,
+            granularity=granularity,
+            dtype=dtype,
+            engine=engine,
+            count=workers,
+            n_threads=cpus,
+            max_batch_tokens=batch_tokens,
+            cache_gib=cache_gib,
+            gpu_gib=gpu_gib,
+            node_gib=node_gib or (_memory_gib() if gpu_gib is None else None),
+        )
+        _plan_config(config, planned, Bandwidths.parse(bandwidth), _Output(measure, json))
+    elif specification is not None:
+        _plan_search(specification, measure, json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """What is wanted: seconds, JSON."""
+
+    measure: bool
+    json: bool
+
+
+def _memory_gib() -> float:
+    """Of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+
+
+def _plan_config(config: Path, planned: Any, given: Any, output: _Output) -> None:
+    from service.cli.model_plan_view import model_plan_lines
+    from service.costs import Speeds, measure_speeds, plan_model
+    from service.costs.advice import advice
+    from service.costs.model_plan import candidate_dtype
+    from workers.checkpoints.config_header import header_of_config
+
+    header = header_of_config(config)
+    found = plan_model(header, planned, Speeds(given))
+    if output.measure:
+        found = plan_model(header, planned, measure_speeds(header, planned, candidate_dtype(planned, header), given))
+    if output.json:
+        print_json(found.to_dict() | {"advice": advice(found, header)})
+        return
+    _print(model_plan_lines(found, advice(found, header)))
+
+
+def _print(lines: Iterable[tuple[str, str]]) -> None:
+    for head, text in lines:
+        results.print(f"[bold]{head:12}[/] {text}", soft_wrap=True)
+
+
+def _plan_search(specification: Path, measure: bool, json: bool) -> None:
     from service.search import prepare_search
     from service.search.cost_estimate import estimate_cost
     from service.specification import load_specification
@@ -27,8 +114,7 @@ def plan(
         name = prepared.specification.name
         print_json({"name": name, "sampler": sampler, "gradient_cost": gradient_cost, **cost.to_dict()})
         return
-    for head, text in _lines(prepared, cost):
-        results.print(f"[bold]{head:12}[/] {text}", soft_wrap=True)
+    _print(_lines(prepared, cost))
 
 
 def _lines(prepared: Any, cost: Any) -> list[tuple[str, str]]:
