@@ -11,6 +11,8 @@ from typing import Self
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.database.round_trips import RoundTrips
+
 # A lease outlives its driver's last renewal by at most this; a whole outage of the database fits into it.
 LEASE_S = 60.0
 _RENEW_EVERY_S = LEASE_S / 6
@@ -30,6 +32,7 @@ class Driver:
 
     It holds an advisory lock of Postgres on a connection of its own. The lock goes with the process,
     also at `kill -9`, so that a successor on any host sees at once that nobody answers for the leases.
+    Over another one, `round_trips`, its study is written.
 
     Args:
         engine: over the study's database.
@@ -37,6 +40,7 @@ class Driver:
 
     def __init__(self, engine: Engine) -> None:
         self.name = str(uuid.uuid4())
+        self.round_trips = RoundTrips(engine)
         self._engine = engine
         self._stop = threading.Event()
         self._connection = self._lock()
@@ -64,6 +68,7 @@ class Driver:
         """Release the lock: what this driver left running is for others to take."""
         self._stop.set()
         self._thread.join()
+        self.round_trips.close()
         with suppress(SQLAlchemyError):
             # A connection goes back to the pool alive, and would hold the lock there.
             self._connection.invalidate()

@@ -49,10 +49,7 @@ def requeue_orphans(engine: Engine, study_id: int, driver: str, n_params: int) -
     time.sleep(_SECOND_LOOK_S)
     with engine.begin() as connection:
         connection.execute(LOCK_STUDY, {"study": study_id})
-        orphans = _orphans_over(connection, study_id, driver)
-        for trial_id in orphans:
-            _requeue(connection, trial_id, n_params)
-    return len(orphans)
+        return sum(_requeue(connection, trial_id, n_params) for trial_id in _orphans_over(connection, study_id, driver))
 
 
 def _orphans(engine: Engine, study_id: int, driver: str) -> Sequence[int]:
@@ -72,10 +69,14 @@ def _is_gone(connection: Connection, driver: str) -> bool:
     return bool(connection.execute(lock, {"key": lock_key(driver)}).scalar_one())
 
 
-def _requeue(connection: Connection, trial_id: int, n_params: int) -> None:
+def _requeue(connection: Connection, trial_id: int, n_params: int) -> bool:
+    """Whether it still ran: its driver may just have told its result, and holds the lease while it does."""
+    connection.execute(_RELEASE, {"trial": trial_id})
+    if connection.execute(_WAIT, {"trial": trial_id}).rowcount == 0:
+        return False
     params = {row.param_name: row.param_value for row in connection.execute(_PARAMS, {"trial": trial_id})}
     if len(params) == n_params:
         # Optuna hands these out when it next takes the trial from the queue.
         connection.execute(_FIX_PARAMS, {"trial": trial_id, "params": json.dumps(params)})
-    for statement in (_FORGET_PARAMS, _RELEASE, _WAIT):
-        connection.execute(statement, {"trial": trial_id})
+    connection.execute(_FORGET_PARAMS, {"trial": trial_id})
+    return True

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
+from service.database.round_trips import Statement
 from workers.evaluation import Score
 
-_WRITE = text(
+_WRITE = (
     "INSERT INTO paretomerge_scores (trial_id, measure, value, standard_error, per_example)"
-    " VALUES (:trial, :measure, :value, :standard_error, CAST(:per_example AS float8[]))"
+    " SELECT %(trial)s, %(measure)s, CAST(%(value)s AS float8), CAST(%(standard_error)s AS float8),"
+    " CAST(%(per_example)s AS float8[]) WHERE {condition}"
     " ON CONFLICT (trial_id, measure) DO UPDATE SET value = excluded.value,"
     " standard_error = excluded.standard_error, per_example = excluded.per_example"
 )
@@ -22,26 +25,32 @@ _READ = (
 _NO_EXAMPLES = "CAST('{}' AS float8[])"
 
 
-def write_scores(connection: Connection, trial_id: int, scores: Mapping[str, Score]) -> None:
-    """Write a trial's scores; a measure that it has already is replaced.
+def score_statements(
+    trial_id: int, scores: Mapping[str, Score], condition: str = "true", **given: Any
+) -> list[Statement]:
+    """What writes a trial's scores; a measure that it has already is replaced.
 
     Args:
-        connection: whose transaction they belong to.
         trial_id: Optuna's.
         scores: measure → score.
+        condition: SQL, without which nothing is written.
+        given: what the condition needs.
     """
-    rows = [
-        {
-            "trial": trial_id,
-            "measure": measure,
-            "value": score.value,
-            "standard_error": score.standard_error,
-            "per_example": list(score.per_example),
-        }
+    statement = _WRITE.format(condition=condition)
+    return [
+        (
+            statement,
+            {
+                **given,
+                "trial": trial_id,
+                "measure": measure,
+                "value": score.value,
+                "standard_error": score.standard_error,
+                "per_example": list(score.per_example),
+            },
+        )
         for measure, score in scores.items()
     ]
-    if rows:
-        connection.execute(_WRITE, rows)
 
 
 def read_scores(engine: Engine, study: str) -> dict[int, dict[str, Score]]:

@@ -24,7 +24,7 @@ from service.studies.continuation import ATTRIBUTE, StudyIdentity, check_same
 from service.studies.driver import Driver
 from service.studies.finished_trials import FinishedTrial, attributes_of, read_finished
 from service.studies.orphans import requeue_orphans
-from service.studies.score_table import read_scores, read_trial_scores, write_scores
+from service.studies.score_table import read_scores, read_trial_scores, score_statements
 from service.studies.study_storage import BudgetSpentError, LeaseLostError, StudyStorage
 from service.studies.trial_cost import REQUEST, is_spent
 from service.studies.trial_gradients import GRADIENTS, request_of, stored_gradients
@@ -90,7 +90,7 @@ class SearchStudy:
         self._driver = driver
         self._plan = plan
         self.identity = identity
-        self._storage = StudyStorage(optuna_storage(engine), driver.name, plan.budget)
+        self._storage = StudyStorage(optuna_storage(engine), driver, plan.budget)
         with engine.connect() as connection:
             # Until the connection is closed: two drivers that start at once make one study.
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": identity.name})
@@ -166,7 +166,10 @@ class SearchStudy:
             trial = ask(self._study, self._storage, self._plan.distributions)
         except BudgetSpentError:
             return None
-        self._storage.flush(trial._trial_id)
+        try:
+            self._storage.flush(trial._trial_id)
+        except LeaseLostError:  # after a pause, in which another driver has taken it up
+            return self.ask()
         # Read after the flush, which decides whether there is room for the cost of gradients.
         gradient = request_of(trial.system_attrs, self._plan.differentiable, trial.number)
         return AskedTrial(trial.number, dict(trial.params), trial.user_attrs.get("landmark", ""), gradient)
@@ -209,8 +212,7 @@ class SearchStudy:
     def add_scores(self, number: int, scores: Mapping[str, Score]) -> None:
         """Store further scores of a finished trial, such as those on held-out examples."""
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        with self._engine.begin() as connection:
-            write_scores(connection, trial_id, scores)
+        self._driver.round_trips.send(*score_statements(trial_id, scores))
 
     def scores(self) -> dict[int, dict[str, Score]]:
         """Trial number → measure → score, without the examples' own."""

@@ -2,93 +2,36 @@
 
 Optuna writes every parameter in a transaction of its own: with 40 of them, an ask takes ten times as
 long. Here the trials live in memory, writes to a running trial are gathered, and `flush` (after an ask)
-and `set_trial_state_values` (a tell) put them into the database at once. It overrides private methods
-of Optuna: `optuna` is pinned to one minor version, and a contract test runs both storages side by side.
+and `set_trial_state_values` (a tell) put them into the database at once: `trial_statements` says how. It overrides
+private methods of Optuna: `optuna` is pinned to one minor version, and a contract test runs both storages side by side.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
-from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage, _StudyInfo
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
-from service.studies.driver import LEASE_S
-from service.studies.score_table import write_scores
-from service.studies.trial_cost import COST, REQUEST, cost_of, fits
+from service.database.round_trips import Statement
+from service.studies import trial_statements
+from service.studies.driver import Driver
+from service.studies.trial_cost import COST, REQUEST, cost_of, limit_of
 from service.studies.trial_ledger import TrialLedger
 from service.studies.trial_rows import read_all_trials, read_trials
+from service.studies.trial_statements import Budget
 from workers.evaluation import Score
 
 _FINISHED = (TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)
-_distribution_json = lru_cache(maxsize=None)(distribution_to_json)
 
 LOCK_STUDY = text("SELECT study_id FROM studies WHERE study_id = :study FOR UPDATE")
-# Trials that are new, that this driver has lost, or that have changed: a finished one never does, so that what is
-# looked at does not grow with the study.
-_NEWS = text(
-    "SELECT trial_id FROM trials WHERE study_id = :study AND trial_id > :complete_to AND trial_id <> ALL(:ours)"
-    " UNION ALL SELECT ours.trial_id FROM unnest(CAST(:ours AS int[])) AS ours (trial_id) WHERE NOT EXISTS"
-    "  (SELECT FROM paretomerge_leases l WHERE l.trial_id = ours.trial_id AND l.driver = :driver)"
-    " UNION ALL SELECT t.trial_id"
-    "  FROM unnest(CAST(:others AS int[]), CAST(:states AS text[]), CAST(:costs AS float8[]))"
-    "  AS k (trial_id, state, cost)"
-    "  JOIN trials t USING (trial_id) LEFT JOIN trial_system_attributes a ON a.trial_id = t.trial_id AND key = :key"
-    "  WHERE CAST(t.state AS text) <> k.state OR coalesce(CAST(value_json AS float8), 1) <> k.cost"
-)
-# Beside what is settled. What waits may have a cost from when it ran, which is not to be counted.
-_SPENT = text(
-    "SELECT count(*) FILTER (WHERE t.trial_id > :complete_to) AS n_new,"
-    " coalesce(sum(coalesce(CAST(value_json AS float8), 1))"
-    " FILTER (WHERE state <> 'WAITING' AND t.trial_id <> :besides), 0) AS spent"
-    " FROM trials t LEFT JOIN trial_system_attributes a ON a.trial_id = t.trial_id AND key = :key"
-    " WHERE study_id = :study AND (t.trial_id > :complete_to OR t.trial_id = ANY(:unfinished))"
-)
-_DROP_COST = "DELETE FROM trial_system_attributes WHERE trial_id {which} AND key = ANY(:keys)"
-_FALL_BACK = text(_DROP_COST.format(which="= :trial"))
-_CREATE = text(
-    "INSERT INTO trials (number, study_id, state, datetime_start)"
-    " VALUES (:number, :study, 'RUNNING', now() AT TIME ZONE 'UTC') RETURNING trial_id"
-)
-# As a plain one: what it cost before is gone.
-_CLAIM = text(
-    "WITH claimed AS (UPDATE trials SET state = 'RUNNING', datetime_start = now() AT TIME ZONE 'UTC'"
-    " WHERE trial_id = :trial AND state = 'WAITING' RETURNING trial_id),"
-    f" plain AS ({_DROP_COST.format(which='IN (SELECT trial_id FROM claimed)')})"
-    " SELECT count(*) FROM claimed"
-)
-_LEASE = text(
-    "INSERT INTO paretomerge_leases (trial_id, driver, expires_at)"
-    " VALUES (:trial, :driver, now() + make_interval(secs => :lease_s))"
-)
-_RELEASE = text("DELETE FROM paretomerge_leases WHERE trial_id = :trial AND driver = :driver")
-_FINISH = text("UPDATE trials SET state = :state, datetime_complete = now() AT TIME ZONE 'UTC' WHERE trial_id = :trial")
-_INSERT_PARAMS = text(
-    "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)"
-    " SELECT :trial, * FROM unnest(CAST(:names AS text[]), CAST(:values AS float8[]), CAST(:kinds AS text[]))"
-)
-_INSERT_VALUES = text(
-    "INSERT INTO trial_values (trial_id, objective, value, value_type)"
-    " SELECT :trial, ordinality - 1, value, 'FINITE'"
-    " FROM unnest(CAST(:values AS float8[])) WITH ORDINALITY AS given (value, ordinality)"
-)
-_UPSERT_ATTRIBUTES = {
-    table: text(
-        f"INSERT INTO {table} (trial_id, key, value_json)"
-        " SELECT :trial, * FROM unnest(CAST(:keys AS text[]), CAST(:values AS text[]))"
-        " ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json"
-    )
-    for table in ("trial_user_attributes", "trial_system_attributes")
-}
 
 
 class BudgetSpentError(Exception):
@@ -114,15 +57,16 @@ class StudyStorage(_CachedStorage):
 
     Args:
         backend: Optuna's own storage over the same database.
-        driver: the name under which this process holds leases.
+        driver: this process, which holds leases, and over whose connection is written.
         budget: what the finished and running trials of a study may cost together (see `trial_cost`); None for any sum.
     """
 
-    def __init__(self, backend: RDBStorage, driver: str, budget: float | None = None) -> None:
+    def __init__(self, backend: RDBStorage, driver: Driver, budget: float | None = None) -> None:
         super().__init__(backend)
-        self.driver = driver
-        self.budget = budget
+        self.driver = driver.name
+        self._limit = limit_of(budget)
         self._engine = backend.engine
+        self._round_trips = driver.round_trips
         self._unwritten: dict[int, _Unwritten] = {}
         self._ledgers: dict[int, TrialLedger] = {}
 
@@ -154,25 +98,23 @@ class StudyStorage(_CachedStorage):
     def refresh(self, study_id: int) -> None:
         """Take in what other drivers have done since; one small query where nothing was."""
         self.ledger(study_id)
-        with self._engine.connect() as connection:
-            trial_ids = self._changed(connection, study_id)
-            if trial_ids:
+        trial_ids = self._changed(study_id)
+        if trial_ids:
+            with self._engine.connect() as connection:
                 self._take_in(study_id, read_trials(connection, trial_ids))
         self.ledger(study_id).settle()
 
-    def _changed(self, connection: Connection, study_id: int) -> list[int]:
+    def _changed(self, study_id: int) -> list[int]:
         """The trials to be read, or to be read again."""
         ledger = self.ledger(study_id)
         unfinished = ledger.unfinished()
         others = [trial for trial in unfinished if trial._trial_id not in self._unwritten]
-        known = {
-            "ours": [trial._trial_id for trial in unfinished if trial._trial_id in self._unwritten],
-            "others": [trial._trial_id for trial in others],
-            "states": [trial.state.name for trial in others],
-            "costs": [cost_of(trial.system_attrs) for trial in others],
-        }
-        place = {"study": study_id, "complete_to": ledger.settled.up_to, "driver": self.driver, "key": COST}
-        news = connection.execute(_NEWS, known | place).scalars().all()
+        ours = [trial._trial_id for trial in unfinished if trial._trial_id in self._unwritten]
+        states = {trial._trial_id: (trial.state.name, cost_of(trial.system_attrs)) for trial in others}
+        [rows], _ = self._round_trips.send(
+            trial_statements.news(study_id, self.driver, ledger.settled.up_to, ours, states)
+        )
+        news = [trial_id for (trial_id,) in rows]
         # Others' trials that had no parameters yet may have them now.
         unread = {trial._trial_id for trial in others if trial.state == TrialState.RUNNING and not trial.params}
         return [*unread.union(news)]
@@ -208,10 +150,13 @@ class StudyStorage(_CachedStorage):
         ledger = self.ledger(study_id)
         if template_trial is not None:
             return super().create_new_trial(study_id, template_trial)
-        with self._engine.begin() as connection:
-            number = self._check_budget(connection, study_id)
-            trial_id = connection.execute(_CREATE, {"number": number, "study": study_id}).scalar_one()
-            self._lease(connection, trial_id)
+        running = list(self._unwritten)
+        (*_, created), _ = self._round_trips.send(
+            *trial_statements.create(self._budget(study_id), self.driver, running)
+        )
+        if not created:
+            raise BudgetSpentError
+        [(trial_id, number)] = created
         with self._lock:
             self._add_trials_to_cache(study_id, [_running(trial_id, number)])
         if number == len(ledger) - 1:
@@ -219,24 +164,9 @@ class StudyStorage(_CachedStorage):
         self._unwritten[trial_id] = _Unwritten()
         return int(trial_id)
 
-    def _check_budget(self, connection: Connection, study_id: int) -> int:
-        """Lock the study against other asks, and look for room for a plain trial; the number of its trials."""
-        n_trials, spent = self._spent(connection, study_id)
-        if not fits(spent, 1.0, self.budget):
-            raise BudgetSpentError
-        return n_trials
-
-    def _spent(self, connection: Connection, study_id: int, besides: int = -1) -> tuple[int, float]:
-        """Lock the study; the number of its trials, and what all that do not wait cost, besides one."""
-        connection.execute(LOCK_STUDY, {"study": study_id})
-        settled = self.ledger(study_id).settled
-        given = {"study": study_id, "key": COST, "besides": besides, "complete_to": settled.up_to}
-        unfinished = [trial._trial_id for trial in self.ledger(study_id).unfinished()]
-        row = connection.execute(_SPENT, given | {"unfinished": unfinished}).one()
-        return settled.n_trials + row.n_new, settled.spent + row.spent
-
-    def _lease(self, connection: Connection, trial_id: int) -> None:
-        connection.execute(_LEASE, {"trial": trial_id, "driver": self.driver, "lease_s": LEASE_S})
+    def _budget(self, study_id: int) -> Budget:
+        ledger = self.ledger(study_id)
+        return Budget(study_id, self._limit, ledger.settled, [trial._trial_id for trial in ledger.unfinished()])
 
     def is_ours(self, trial_id: int) -> bool:
         """Whether this driver runs the trial, as far as it knows."""
@@ -266,23 +196,26 @@ class StudyStorage(_CachedStorage):
             self.set_trial_param(trial_id, name, distribution.to_internal_repr(params[name]), distribution)
         for key, value in asked_for.items():
             self.set_trial_system_attr(trial_id, key, value)
-        self.flush(trial_id)
+        try:
+            self.flush(trial_id)
+        except LeaseLostError:
+            return False
         return True
 
     def _claim(self, trial_id: int) -> bool:
         """Start a waiting trial, unless another driver was faster."""
         study_id, _ = self._trial_id_to_study_id_and_number[trial_id]
-        with self._engine.begin() as connection:
-            self._check_budget(connection, study_id)
-            claimed = bool(connection.execute(_CLAIM, {"trial": trial_id, "keys": [COST, REQUEST]}).scalar_one())
-            if claimed:
-                self._lease(connection, trial_id)
-        if claimed:
+        (*_, [(is_claimed, fits)]), _ = self._round_trips.send(
+            *trial_statements.claim(self._budget(study_id), trial_id, self.driver)
+        )
+        if not (is_claimed or fits):
+            raise BudgetSpentError
+        if is_claimed:
             self.get_trial(trial_id).state = TrialState.RUNNING
             self.get_trial(trial_id).datetime_start = datetime.now()
             self._unwritten[trial_id] = _Unwritten()
             self._make_plain(trial_id)
-        return claimed
+        return bool(is_claimed)
 
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
@@ -317,42 +250,51 @@ class StudyStorage(_CachedStorage):
         self._unwritten[trial_id].scores = scores
 
     def flush(self, trial_id: int) -> None:
-        """Write what was gathered of a running trial: it is durable from here on.
+        """Write what was gathered of a running trial, in one round trip: it is durable from here on.
 
         One that costs more than a plain one, of which there was known to be room, becomes one if its cost does not fit.
+
+        Raises:
+            LeaseLostError: another driver answers for the trial now; nothing is written.
         """
-        with self._engine.begin() as connection:
-            if COST in self.get_trial(trial_id).system_attrs:
-                self._pay(connection, trial_id)
-            self._write(connection, trial_id)
+        payment, hold = self._payment(trial_id), trial_statements.hold(trial_id, self.driver)
+        # The study is locked before the lease, as by those who take trials up.
+        bundle = [
+            *payment[:1],
+            hold,
+            *self._gathered(trial_id, besides=(COST, REQUEST) if payment else ()),
+            *payment[1:],
+        ]
+        answers, _ = self._round_trips.send(*bundle)
+        if not answers[bundle.index(hold)]:
+            raise LeaseLostError
+        if payment and answers[-1] == [(False,)]:
+            self._make_plain(trial_id)
         self._unwritten[trial_id] = _Unwritten()
 
-    def _pay(self, connection: Connection, trial_id: int) -> None:
+    def _payment(self, trial_id: int) -> list[Statement]:
+        """What is to be asked of the budget for a trial that costs more than a plain one."""
+        attributes = self._unwritten[trial_id].trial_system_attributes
+        if COST not in attributes:
+            return []
         study_id, _ = self._trial_id_to_study_id_and_number[trial_id]
-        _, spent = self._spent(connection, study_id, besides=trial_id)
-        if not fits(spent, cost_of(self.get_trial(trial_id).system_attrs), self.budget):
-            connection.execute(_FALL_BACK, {"trial": trial_id, "keys": [COST, REQUEST]})
-            self._make_plain(trial_id)
+        marks = {key: attributes[key] for key in (COST, REQUEST) if key in attributes}
+        return trial_statements.pay(self._budget(study_id), trial_id, self.driver, marks)
+
+    def _gathered(self, trial_id: int, besides: Sequence[str] = ()) -> list[Statement]:
+        unwritten = self._unwritten[trial_id]
+        system_attributes = {
+            key: value for key, value in unwritten.trial_system_attributes.items() if key not in besides
+        }
+        return trial_statements.write(
+            trial_id, self.driver, unwritten.params, unwritten.trial_user_attributes, system_attributes
+        )
 
     def _make_plain(self, trial_id: int) -> None:
         """In memory."""
         for attributes in (self.get_trial(trial_id).system_attrs, self._unwritten[trial_id].trial_system_attributes):
             for key in (COST, REQUEST):
                 attributes.pop(key, None)
-
-    def _write(self, connection: Connection, trial_id: int) -> None:
-        unwritten = self._unwritten[trial_id]
-        if unwritten.params:
-            values, distributions = zip(*unwritten.params.values(), strict=True)
-            kinds = [_distribution_json(distribution) for distribution in distributions]
-            params = {"trial": trial_id, "names": list(unwritten.params), "values": list(values), "kinds": kinds}
-            connection.execute(_INSERT_PARAMS, params)
-        for table, statement in _UPSERT_ATTRIBUTES.items():
-            attributes: dict[str, Any] = getattr(unwritten, table)
-            if attributes:
-                texts = [json.dumps(value) for value in attributes.values()]
-                connection.execute(statement, {"trial": trial_id, "keys": list(attributes), "values": texts})
-        write_scores(connection, trial_id, unwritten.scores)
 
     # ---- tell ----
 
@@ -365,13 +307,15 @@ class StudyStorage(_CachedStorage):
         """
         if state == TrialState.RUNNING:
             return self._claim(trial_id)
-        with self._engine.begin() as connection:
-            if connection.execute(_RELEASE, {"trial": trial_id, "driver": self.driver}).rowcount == 0:
-                raise LeaseLostError
-            self._write(connection, trial_id)
-            if values is not None:
-                connection.execute(_INSERT_VALUES, {"trial": trial_id, "values": list(values)})
-            connection.execute(_FINISH, {"trial": trial_id, "state": state.name})
+        if trial_id not in self._unwritten:
+            raise LeaseLostError
+        answer = self._round_trips.send(
+            trial_statements.hold(trial_id, self.driver),
+            *self._gathered(trial_id),
+            *trial_statements.finish(trial_id, self.driver, state.name, values, self._unwritten[trial_id].scores),
+        )
+        if not (answer.rows[0] or (answer.is_repeated and self._is_stored(trial_id, state, values))):
+            raise LeaseLostError
         del self._unwritten[trial_id]
         trial = self.get_trial(trial_id)
         trial.values = None if values is None else list(values)
@@ -379,6 +323,11 @@ class StudyStorage(_CachedStorage):
         trial.datetime_complete = datetime.now()
         self.ledger(self._trial_id_to_study_id_and_number[trial_id][0]).note(trial)
         return True
+
+    def _is_stored(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> bool:
+        """Whether a result has come through, whose acknowledgement has not."""
+        [[found]], _ = self._round_trips.send(trial_statements.stored(trial_id))
+        return found == (state.name, list(values or ()))
 
 
 def _running(trial_id: int, number: int) -> FrozenTrial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,9 +25,14 @@ def cost_of(system_attributes: Mapping[str, Any]) -> float:
     return float(system_attributes.get(COST, 1.0))
 
 
+def limit_of(budget: float | None) -> float:
+    """What trials may cost together, with what their sum may be rounded up by; None is a budget without end."""
+    return math.inf if budget is None else budget + _ROUNDING
+
+
 def fits(spent: float, cost: float, budget: float | None) -> bool:
-    """Whether a trial of that cost may still start; None is a budget without end."""
-    return budget is None or spent + cost <= budget + _ROUNDING
+    """Whether a trial of that cost may still start."""
+    return spent + cost <= limit_of(budget)
 
 
 def is_spent(spent: float, budget: float) -> bool:

@@ -88,9 +88,11 @@ def query(engine: Engine) -> Query:
 
 @pytest.fixture
 def expire_leases(query: Query) -> Callable[[Driver], None]:
-    """Let a driver look as if it had been silent for long."""
+    """Let a driver look as if it had been silent for long; it says no more."""
 
     def expire(driver: Driver) -> None:
+        driver._stop.set()
+        driver._thread.join()
         query(
             "UPDATE paretomerge_leases SET expires_at = now() - interval '1 second' WHERE driver = :driver",
             driver=driver.name,

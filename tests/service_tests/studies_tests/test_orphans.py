@@ -6,13 +6,15 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from service.studies import AskedTrial, Driver, SearchStudy
 from workers.evaluation import Evaluation
@@ -259,3 +261,30 @@ def test_a_trial_that_another_has_taken_meanwhile_is_not_taken_back(
     with Driver(engine) as third:
         ask(open_study(third))
         assert not study.tell(running.number, evaluation())
+
+
+def test_a_result_that_is_told_while_its_trial_is_taken_up_is_whole(
+    open_study: OpenStudy,
+    engine: Engine,
+    driver: Driver,
+    expire_leases: Callable[[Driver], None],
+    evaluation: MakeEvaluation,
+    read_plainly: Callable[[], list[FrozenTrial]],
+) -> None:
+    with Driver(engine) as late:
+        silent, successor = open_study(late), open_study(driver)
+        trial = ask(silent)
+        expire_leases(late)
+        telling = threading.Thread(target=silent.tell, args=(trial.number, evaluation(0.25, 0.75)))
+        taking = threading.Thread(target=successor.requeue_orphans)
+        with engine.begin() as connection:
+            # The result waits for this lock, and so does whoever takes the trial up.
+            lock = "SELECT FROM trials WHERE study_id = :study FOR UPDATE"
+            connection.execute(text(lock), {"study": silent._study_id})
+            for thread in (telling, taking):
+                thread.start()
+                time.sleep(0.3)
+        for thread in (telling, taking):
+            thread.join()
+    [stored] = read_plainly()
+    assert (stored.state, stored.values, stored.params) == (TrialState.COMPLETE, [0.25, 0.75], trial.params)

@@ -1,4 +1,4 @@
-"""The storage against Optuna's own: the same trials in the database, with fewer statements."""
+"""The storage against Optuna's own: the same trials in the database."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make_storage(engine: Engine, database_url: str) -> Iterator[Callable[..., St
 
     def make(driver: Driver, budget: int | None = None) -> StudyStorage:
         backends.append(RDBStorage(database_url))
-        return StudyStorage(backends[-1], driver.name, budget)
+        return StudyStorage(backends[-1], driver, budget)
 
     yield make
     for backend in backends:
@@ -131,48 +131,6 @@ def test_dates_are_optunas(
         time.tzset()
     for name in ("datetime_start", "datetime_complete"):
         assert abs((getattr(ours, name) - getattr(theirs, name)).total_seconds()) < 60
-
-
-@contextmanager
-def counted_statements() -> Iterator[list[str]]:
-    statements: list[str] = []
-
-    def count(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if threading.current_thread() is threading.main_thread():  # and not a driver's renewal
-            statements.append(statement)
-
-    sqlalchemy.event.listen(Engine, "before_cursor_execute", count)
-    yield statements
-    sqlalchemy.event.remove(Engine, "before_cursor_execute", count)
-
-
-@pytest.mark.parametrize(("sampler", "most"), [("random", 8), ("tpe", 8), ("nsga2", 12), ("cmaes", 8)])
-def test_statements_do_not_grow_with_dimensions(
-    sampler: str, most: int, open_study: Callable[..., Any], driver: Driver, evaluation: Callable[[], Any]
-) -> None:
-    study = open_study(driver, n_dims=80, sampler=sampler, budget=20)
-    for _ in range(12):
-        study.tell(study.ask().number, evaluation())
-    with counted_statements() as asked:
-        trial = study.ask()
-    with counted_statements() as told:
-        assert study.tell(trial.number, evaluation())
-    assert len(trial.params) == 80
-    assert len(asked) <= most, asked
-    assert len(told) <= 5, told
-
-
-def test_asks_as_often_for_five_dimensions_as_for_eighty(
-    make_storage: Callable[..., StudyStorage], driver: Driver, study_name: str
-) -> None:
-    counts = set()
-    for n_dims in (5, 80):
-        study = create_study(make_storage(driver), f"{study_name}-{n_dims}")
-        distributions: dict[str, BaseDistribution] = {f"x{i}": FloatDistribution(0.0, 1.0) for i in range(n_dims)}
-        with counted_statements() as statements:
-            tell(study, ask(study, distributions), [0.0, 0.0])
-        counts.add(len(statements))
-    assert len(counts) == 1
 
 
 def test_a_waiting_trial_is_claimed_once(
