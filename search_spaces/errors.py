@@ -4,7 +4,8 @@
     ├── UserError                      the user's mistake: exit code 2
     │   ├── SpecificationError         (ValueError)  a key of the specification
     │   ├── CheckpointError            (ValueError)  a folder that holds no readable checkpoint
-    │   │   └── IncompatibleModelsError              base and experts do not fit together
+    │   │   ├── IncompatibleModelsError              base and experts do not fit together
+    │   │   └── MisplacedModelError                  a node of the cluster lacks a model, or has another
     │   ├── ExampleSetError            (ValueError)  a set that is empty or malformed
     │   ├── RecipeError                (ValueError)  a merge recipe that cannot be
     │   ├── SelectionError             (LookupError) no such study, trial or constraint
@@ -48,6 +49,10 @@ class CheckpointError(UserError, ValueError):
 
 class IncompatibleModelsError(CheckpointError):
     """Base and experts differ in architecture, tensor names, shapes or vocabulary."""
+
+
+class MisplacedModelError(CheckpointError):
+    """A node of the cluster does not hold a model's files, or holds others where they should be."""
 
 
 class ExampleSetError(UserError, ValueError):

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -72,6 +72,7 @@ class WorkerSetup:
         tokenizer: whose tokens candidates have; see `MergeRecipe.tokenizer_source`.
         checkpoint_activations: backward passes compute activations again instead of keeping them: less memory, for one
             more forward pass.
+        digests: model name → `content_digest`: a worker's node must have these files; empty where there is one node.
     """
 
     models: Mapping[str, str]
@@ -85,6 +86,7 @@ class WorkerSetup:
     cache_gib: float = DEFAULT_CACHE_GIB
     tokenizer: str | None = None
     checkpoint_activations: bool = False
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def worker_class(self) -> type[CandidateWorker]:
@@ -100,12 +102,15 @@ class CandidateWorker:
 
     Raises:
         CheckpointError: a model cannot be read.
+        MisplacedModelError: this node lacks one, or holds another; see `check_placed`.
     """
 
     def __init__(self, setup: WorkerSetup) -> None:
         from workers.checkpoints.opening import open_checkpoints
+        from workers.checkpoints.placed_models import check_placed
 
         self.setup = setup
+        check_placed(setup.models, setup.digests)
         limit_threads(setup.n_threads)
         # First: what is no checkpoint is refused before transformers looks at it.
         checkpoints = open_checkpoints(setup.models, setup.tokenizer)

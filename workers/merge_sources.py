@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from search_spaces import METHOD_SIGNATURES, MergeRecipe
 from search_spaces.errors import RecipeError
+from workers.cache_folder import cache_folder
 from workers.checkpoints import OpenedCheckpoint, check_compatible
-from workers.inference_engines.reply_cache import default_folder
 from workers.merge_memory import MergeDevice, MergeMemory, RankingPlace, SourcePlace
 from workers.merge_methods import GroupParameters, SourceTensors
 from workers.merge_methods.magnitude_ranking import rank_all
@@ -127,4 +127,4 @@ class MergeSources:
         rank_all(trimmed, ranking)
 
     def _ranking_files(self, size_bytes: int) -> RankingFiles:
-        return RankingFiles(default_folder("rankings"), size_bytes)
+        return RankingFiles(cache_folder("rankings"), size_bytes)

@@ -11,6 +11,7 @@ from search_spaces.errors import CheckpointError
 from search_spaces.model_reference import ModelReference, is_hub_id
 from workers.checkpoints.adapter import CONFIG_FILE, TENSORS_FILE, adapted_header, read_adapter
 from workers.checkpoints.header import CheckpointHeader, read_header
+from workers.checkpoints.model_roots import on_this_node
 
 # Weights, configuration, tokenizer; of a model's own folder, not of those below it with other forms of the same.
 _MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
@@ -77,10 +78,10 @@ def _placed(name: str, revision: str | None, folder: Path) -> str:
 
 
 def local_folder(name: str, revision: str | None, files: tuple[str, ...], *, offline: bool = False) -> Path:
-    """The folder of a model or an adapter; of a hub id, in the hub's cache.
+    """The folder of a model or an adapter on this node; of a hub id, in the hub's cache.
 
     Args:
-        name: hub id, or else a folder.
+        name: hub id, or else a folder; see `on_this_node`.
         revision: of a hub id.
         files: patterns of what is fetched.
         offline: see `read_model_header`; so does HF_HUB_OFFLINE=1.
@@ -89,7 +90,7 @@ def local_folder(name: str, revision: str | None, files: tuple[str, ...], *, off
         CheckpointError: the hub does not give it, and the cache does not hold it.
     """
     if not is_hub_id(name):
-        return Path(name)
+        return on_this_node(name)
     from huggingface_hub import constants
 
     alone = offline or constants.is_offline_mode()

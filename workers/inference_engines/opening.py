@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import CheckpointError
 from workers.checkpoints.header import read_json
+from workers.checkpoints.model_roots import on_this_node
 from workers.inference_engines._base import TextGenerator
 from workers.inference_engines.model_source import ModelSource
 
@@ -62,7 +63,7 @@ def open_generator(source: ModelSource, device: str = "cpu") -> TextGenerator:
     """Whatever answers at a source.
 
     Args:
-        source: a folder, or an endpoint.
+        source: a folder, see `on_this_node`, or an endpoint.
         device: where a model of a folder is loaded. On a CPU in float32, which is faster there than 16 bits.
 
     Raises:
@@ -73,12 +74,12 @@ def open_generator(source: ModelSource, device: str = "cpu") -> TextGenerator:
         from workers.inference_engines.openai_engine import OpenAIEngine
 
         return OpenAIEngine(source)
-    dtype = "float32" if device == "cpu" else "auto"
-    if is_classifier(source.model):
+    dtype, folder = "float32" if device == "cpu" else "auto", str(on_this_node(source.model))
+    if is_classifier(folder):
         from workers.inference_engines.classifier_engine import load_classifier
 
-        return load_classifier(source.model, dtype, device)
-    return load_engine(source.model, dtype, device)
+        return load_classifier(folder, dtype, device)
+    return load_engine(folder, dtype, device)
 
 
 def is_classifier(folder: str) -> bool:

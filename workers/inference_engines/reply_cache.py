@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import uuid
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
-import platformdirs
-
 from search_spaces.errors import GenerationError
+from workers.cache_folder import FOLDER_VARIABLE
 from workers.inference_engines.conversation import GenerationOptions, Prompt, conversation_of
 from workers.inference_engines.model_source import ModelSource
-
-FOLDER_VARIABLE = "PARETOMERGE_CACHE_DIR"
 
 
 class ReplyCache:
@@ -60,13 +56,6 @@ class ReplyCache:
         return self._folder / key[:2] / f"{key}.json"
 
 
-def default_folder(kind: str) -> Path:
-    """The folder of a kind of replies: below `PARETOMERGE_CACHE_DIR` if set, else where user caches belong."""
-    if given := os.environ.get(FOLDER_VARIABLE):
-        return Path(given).expanduser() / kind
-    return platformdirs.user_cache_path("paretomerge") / kind
-
-
 @cache
 def identity_of(source: ModelSource) -> str:
     """What stands for a model in a `question_key`: name and endpoint, or what a folder holds, for it may be moved.
@@ -76,10 +65,11 @@ def identity_of(source: ModelSource) -> str:
     """
     from workers.checkpoints import read_header
     from workers.checkpoints.fingerprint import DECIDING_FILES, fingerprint
+    from workers.checkpoints.model_roots import on_this_node
 
     if source.endpoint:
         return str(source)
-    header = read_header(source.model)
+    header = read_header(on_this_node(source.model))
     digest = hashlib.sha256(fingerprint(header).encode())
     for name in DECIDING_FILES:
         path = header.folder / name

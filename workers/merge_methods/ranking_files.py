@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from search_spaces.errors import CheckpointError
-from workers.inference_engines.reply_cache import FOLDER_VARIABLE
+from workers.cache_folder import FOLDER_VARIABLE
 
 # A file that no worker has opened for so long goes when the next one starts; one that is mapped stays readable.
 _UNUSED_S = 7 * 24 * 3600

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from search_spaces.errors import GenerationError, SpecificationError
+from workers.cache_folder import cache_folder
 from workers.checkpoints.header import read_header
 from workers.example_set import Example
 from workers.inference_engines import GenerationOptions, ModelSource
 from workers.inference_engines.opening import shared_generator
-from workers.inference_engines.reply_cache import ReplyCache, default_folder, identity_of, question_key
+from workers.inference_engines.reply_cache import ReplyCache, identity_of, question_key
 from workers.scorers._base import Scorer, ScorerOptions
 from workers.scorers.grade_reading import HIGHEST, LOWEST, read_grade
 
@@ -127,7 +128,7 @@ class LlmJudge(Scorer):
         self.examples = tuple(examples)
         self.source: ModelSource = self.options.source
         self._identity = identity_of(self.source)
-        self._kept = ReplyCache(Path(self.options.cache) if self.options.cache else default_folder("judge"))
+        self._kept = ReplyCache(Path(self.options.cache) if self.options.cache else cache_folder("judge"))
 
     def per_example(self) -> list[float]:
         """See `Scorer.per_example`.

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from search_spaces.errors import CheckpointError, GenerationError
+from workers.cache_folder import cache_folder
 from workers.inference_engines import GenerationOptions, Message, ModelSource
-from workers.inference_engines.reply_cache import ReplyCache, default_folder, identity_of, question_key
+from workers.inference_engines.reply_cache import ReplyCache, identity_of, question_key
 
 OPTIONS = GenerationOptions(max_new_tokens=7, temperature=0.5, seed=3, stop=("END",))
 KEY = question_key("judge", ("hello",), OPTIONS)
@@ -105,10 +106,10 @@ def test_odd_texts_have_keys() -> None:
 
 def test_the_environment_says_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PARETOMERGE_CACHE_DIR", str(tmp_path))
-    assert default_folder("judge") == tmp_path / "judge"
+    assert cache_folder("judge") == tmp_path / "judge"
     monkeypatch.delenv("PARETOMERGE_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
-    assert default_folder("judge").parts[-2:] == ("paretomerge", "judge")
+    assert cache_folder("judge").parts[-2:] == ("paretomerge", "judge")
 
 
 def test_a_folder_is_known_by_what_it_holds(models: dict[str, str], tmp_path: Path) -> None:
