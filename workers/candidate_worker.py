@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -182,10 +181,6 @@ class CandidateWorker:
         score = self.shard_scorer(measure, shard).score()
         _check_finite({measure: score})
         return score.per_example
-
-    def process_id(self) -> int:
-        """The process in which it lives; an answer says that everything is loaded."""
-        return os.getpid()
 
     def save(self, recipe: MergeRecipe, folder: Path, max_shard_size: str) -> None:
         """Make the candidate and write it as a Hugging Face folder: sharded safetensors, config, tokenizer.

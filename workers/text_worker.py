@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from workers.candidate_worker import limit_threads
@@ -64,7 +63,3 @@ class TextWorker:
             self._generator = None  # its memory is free before the next one is loaded
             self._source, self._generator = task.source, open_generator(task.source, self._device)
         return Evaluation(answers=tuple(self._generator.generate(task.prompts, task.options)))
-
-    def process_id(self) -> int:
-        """See `CandidateWorker.process_id`."""
-        return os.getpid()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Landmark, MergeRecipe, SearchSpace
 from search_spaces.errors import RecipeError, SpecificationError
 from search_spaces.merge_recipe import BASE
 from search_spaces.method_signatures import METHOD_SIGNATURES
+from search_spaces.model_reference import is_hub_id
 from service.search.earlier_front import ReadStudy, read_from_users_database, read_fronts
 from service.search.measures import HOLDOUT, identity_of, read_measures
 from service.search.space_options import space_options
@@ -22,7 +24,7 @@ from workers.candidate_worker import Measure, WorkerSetup
 from workers.checkpoints.compatibility import check_compatible
 from workers.checkpoints.fingerprint import fingerprint
 from workers.checkpoints.header import CheckpointHeader
-from workers.checkpoints.model_files import pinned, read_model_header
+from workers.checkpoints.model_files import pinned, read_model_header, reference_of
 from workers.checkpoints.vocabulary import aligned_headers
 from workers.scorers import SCORERS
 
@@ -59,8 +61,18 @@ class PreparedSearch:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know before the search starts."""
-        return tuple(
+        is_base = (
             f"'{name}' is the base itself: its task vector is zero, and it is left out." for name in self.left_out
+        )
+        return (*is_base, *self._moved)
+
+    @property
+    def _moved(self) -> Iterator[str]:
+        folders = {name: reference_of(notation).model for name, notation in self.models.items()}
+        return (
+            f"'{name}' is taken from '{self.headers[name].folder}': '{folder}' is not on this machine."
+            for name, folder in folders.items()
+            if not is_hub_id(folder) and Path(folder) != self.headers[name].folder
         )
 
     @property
@@ -198,7 +210,20 @@ class PreparedSearch:
             cache_gib=workers.cache_gib,
             checkpoint_activations=workers.checkpoint_activations,
             tokenizer=self.specification.models.tokenizer,
+            digests=self._digests if self._has_several_nodes else {},
         )
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        from workers.checkpoints.content_digest import content_digest
+
+        return {name: content_digest(header) for name, header in self.headers.items()}
+
+    @property
+    def _has_several_nodes(self) -> bool:
+        """Whether workers may run where other files lie under the same names."""
+        workers = self.specification.workers
+        return not self.checks_engine or (workers.pool == "ray" and workers.address != "local")
 
     def open_pool(self) -> WorkerPool:
         """Start the workers that the specification asks for."""
@@ -225,6 +250,7 @@ def open_pool(setup: Setup, workers: WorkersSection) -> WorkerPool:
         cpus_per_worker=workers.cpus_per_worker,
         gpus_per_worker=workers.gpus_per_worker,
         timeout_s=workers.timeout_s,
+        min_workers=workers.min_count,
     )
     return RayPool(setup, options)
 

@@ -115,6 +115,7 @@ class WorkersSection(Section):
     engine: Literal["transformers", "vllm"] = "transformers"
     pool: Literal["ray", "in_process"] = "ray"
     count: int = Field(default=1, ge=1, le=_MAX_WORKERS)
+    min_count: int | None = Field(default=None, ge=1)
     address: Text = "local"
     cpus_per_worker: float = Field(default=1, gt=0)
     gpus_per_worker: float = Field(default=0, ge=0)
@@ -124,6 +125,14 @@ class WorkersSection(Section):
     tensor_parallel: int = Field(default=1, ge=1, validate_default=True)
     cache_gib: float = Field(default=4, ge=0)
     checkpoint_activations: bool = False
+
+    @field_validator("min_count")
+    @classmethod
+    def _is_no_more_than_all(cls, min_count: int | None, info: ValidationInfo) -> int | None:
+        count = info.data.get("count")
+        if min_count is not None and count is not None and min_count > count:
+            raise ValueError(f"it must be at most `count`, but got {min_count} of {count}")
+        return min_count
 
     @field_validator("tensor_parallel")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Any
 from service.supervision.cluster_probe import ClusterProbe
 from service.supervision.driver_actor import DriverActor
 from service.supervision.fair_shares import Resources
-from workers.worker_pools.ray_connection import connect_to_ray, disconnect_from_ray, last_line
+from workers.worker_pools.ray_connection import WORKERS_CODE, connect_to_ray, disconnect_from_ray, last_line
 
 
 class Cluster:
@@ -25,7 +25,8 @@ class Cluster:
     def __init__(self, address: str, n_cpus: int | None, namespace: str) -> None:
         self._address = address
         self._namespace = namespace
-        self._ray = connect_to_ray(address, n_cpus, namespace)
+        # Drivers as well run on any node.
+        self._ray = connect_to_ray(address, n_cpus, namespace, code=(*WORKERS_CODE, "service"))
         self._probe = ClusterProbe()
 
     def answers(self) -> bool:

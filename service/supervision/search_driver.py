@@ -134,5 +134,5 @@ def open_connected_pool(setup: Setup, workers: WorkersSection, n_workers: int) -
     from service.search.preparation import open_pool
     from workers.worker_pools import CONNECTED
 
-    ours = {"pool": "ray", "address": CONNECTED, "count": n_workers}
+    ours = {"pool": "ray", "address": CONNECTED, "count": n_workers, "min_count": None}
     return open_pool(setup, workers.model_copy(update=ours))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -51,7 +50,3 @@ def test_sampling_is_of_the_seed(worker: TextWorker, family: Path) -> None:
 def test_a_folder_without_a_model(worker: TextWorker, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="must hold a causal language model"):
         worker.evaluate(TextTask(ModelSource(str(tmp_path)), PROMPTS, GREEDY))
-
-
-def test_it_tells_its_process(worker: TextWorker) -> None:
-    assert worker.process_id() == os.getpid()

@@ -238,6 +238,8 @@ def _start(folder: str, options: VllmOptions, head_source: str) -> Any:
         model=folder,
         dtype=options.dtype,
         tensor_parallel_size=options.tensor_parallel,
+        # Inside a placement group vLLM would ask Ray for GPUs, which this worker holds already: all on this node.
+        distributed_executor_backend="mp" if options.tensor_parallel > 1 else None,
         # As many as the model has positions and the memory takes.
         max_model_len=-1,
         max_num_batched_tokens=max(_MIN_BATCH_TOKENS, options.max_batch_tokens),

@@ -6,8 +6,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from search_spaces.errors import PoolError
@@ -16,17 +17,33 @@ from search_spaces.errors import PoolError
 LOCAL = "local"
 # The connection that this process has already, such as that of an actor; it is neither made nor ended.
 CONNECTED = "connected"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 # Only recipes and scores travel through it.
 _OBJECT_STORE_BYTES = 100 << 20
+# What workers are made of; it goes to the nodes of a cluster elsewhere, which need what it depends on and nothing else.
+WORKERS_CODE = ("search_spaces", "workers")
+# Megabytes that nobody imports.
+_STAYS_HERE = ("tiny_family", "page")
+# What Ray tells of lost workers and nodes on stdout, among a command's JSON; the pool makes good for it, and says so.
+_UNTOLD = "A worker died or was killed|Raylet is terminated|has been marked dead"
 
 
-def connect_to_ray(address: str, n_cpus: int | None = None, namespace: str | None = None) -> Any:
+def is_cluster_elsewhere(address: str) -> bool:
+    """Whether an address is that of a running cluster, whose nodes others started."""
+    return address not in (LOCAL, CONNECTED)
+
+
+def connect_to_ray(
+    address: str, n_cpus: int | None = None, namespace: str | None = None, code: Sequence[str] = WORKERS_CODE
+) -> Any:
     """Connect this process.
 
     Args:
         address: of a running cluster, `LOCAL`, or `CONNECTED`.
         n_cpus: of a cluster of our own; None takes the machine's.
         namespace: of named actors; None for one of this connection's own.
+        code: packages that go to the nodes of a cluster elsewhere, before what they may have of the same name. Ray
+            keeps each under a digest of its content, and sends it again only when that has changed.
 
     Returns:
         The module `ray`.
@@ -45,7 +62,8 @@ def connect_to_ray(address: str, n_cpus: int | None = None, namespace: str | Non
     if address == LOCAL:
         options |= {"num_cpus": n_cpus, "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     else:
-        _check_reachable(address)
+        _check_reachable(address, _as_ray_takes_it(ray, address))
+        options["runtime_env"] = {"py_modules": [_folder(package) for package in code], "excludes": [*_STAYS_HERE]}
     # Under load the first start of a cluster of our own can pass Ray's limit of 30 s.
     attempts = 2 if address == LOCAL else 1
     for attempt in range(attempts):
@@ -70,24 +88,36 @@ def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray warns that it will stop hiding GPUs from workers that ask for none; ours never look for one then.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Ray tells of a lost worker on stdout, among a command's JSON; the pool makes good for it.
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", _UNTOLD)
     import ray
     import ray.exceptions
 
     return ray
 
 
-def _check_reachable(address: str) -> None:
+def _folder(package: str) -> str:
+    found = find_spec(package)
+    assert found is not None  # this is one of them
+    assert found.submodule_search_locations is not None
+    return str(found.submodule_search_locations[0])
+
+
+def _as_ray_takes_it(ray: Any, address: str) -> str:
+    """Ray asks for this machine by its address in the network, where others call it by one that only it knows."""
+    host, _, port = address.rpartition(":")
+    return f"{ray.util.get_node_ip_address()}:{port}" if host in _LOOPBACK else address
+
+
+def _check_reachable(address: str, real_address: str) -> None:
     """Ray itself tries for minutes to reach a cluster that is not there."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = real_address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         return  # `auto` and other words of Ray's
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
         raise PoolError(
-            f"A Ray cluster must answer at '{address}' (`workers.address`), but none does: {error}. "
+            f"A Ray cluster must answer at '{address}' (`workers.address`), but at {real_address} none does: {error}. "
             "Start it, correct the address, or leave it out for one on this machine."
         ) from error
 

@@ -71,6 +71,7 @@ def test_results_can_be_looked_at_without_the_engine(prepare: Prepare, monkeypat
     [
         ({"engine": "llama.cpp"}, r"`workers.engine` must be 'transformers' or 'vllm', but got \"llama.cpp\""),
         ({"tensor_parallel": 0}, "`workers.tensor_parallel` must be greater than or equal to 1, but got 0"),
+        ({"count": 2, "min_count": 3}, "`workers.min_count`: it must be at most `count`, but got 3 of 2"),
         ({"tensor_parallel": 2}, "only the engine 'vllm' splits a model, but got 2 with 'transformers'"),
         (
             {"engine": "vllm", "gpus_per_worker": 2},

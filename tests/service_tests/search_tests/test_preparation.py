@@ -121,6 +121,13 @@ def test_a_pair_of_which_one_is_the_base_stays_a_pair(prepare: Prepare) -> None:
     assert prepared.notes == ()
 
 
+def test_a_model_that_lies_elsewhere_here_is_told(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARETOMERGE_MODEL_ROOTS", str(FAMILY))
+    prepared = prepare(models={"base": str(FAMILY / "base"), "experts": {"expert": "/models/expert"}})
+    assert prepared.models["expert"] == "/models/expert"  # which other machines may have
+    assert prepared.notes == (f"'expert' is taken from '{FAMILY}/expert': '/models/expert' is not on this machine.",)
+
+
 def test_other_tokens_need_a_base_that_is_merged(prepare: Prepare) -> None:
     given = models(expert=FAMILY / "expert", aligned=FAMILY / "aligned") | {"tokenizer": "union"}
     with pytest.raises(

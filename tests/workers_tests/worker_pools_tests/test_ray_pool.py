@@ -74,6 +74,22 @@ def test_workers_are_processes_of_their_own(pool: RayPool) -> None:
     assert len({os.getpid(), *pool.process_ids()}) == 3
 
 
+def pages(process_id: int, folder: str, kind: str) -> int:
+    """Bytes of a model's files in a process's memory: `rss` all of them, `pss` its share of those that others map."""
+    maps = psutil.Process(process_id).memory_maps(grouped=False)
+    return sum(getattr(m, kind) for m in maps if m.path.startswith(folder) and m.path.endswith(".safetensors"))
+
+
+def test_workers_of_a_node_share_one_copy_of_the_weights(
+    pool: RayPool, assignment: Assignment, setup: WorkerSetup
+) -> None:
+    assert still_works(pool, assignment)  # each has read every weight
+    for folder in map(setup.models.__getitem__, ("aligned", "expert")):
+        size = (Path(folder) / "model.safetensors").stat().st_size
+        assert all(pages(process_id, folder, "rss") >= 0.95 * size for process_id in pool.process_ids())
+        assert sum(pages(process_id, folder, "pss") for process_id in pool.process_ids()) <= 1.05 * size
+
+
 def test_waiting_ends_with_its_time(pool: RayPool, assignment: Assignment) -> None:
     pool.submit(1, long(assignment))
     started = time.monotonic()
@@ -231,8 +247,8 @@ def lose_those_that_start(pool: RayPool) -> list[Any]:
     """All at once, as with their node."""
     lost = list(pool._starting)
     for worker in lost:
-        pool._ray.kill(worker.actor)
-    pool._ray.wait([worker.process_id for worker in lost], num_returns=len(lost))
+        pool._ray.kill(worker.actor.shell)
+    pool._ray.wait([worker.actor.loaded for worker in lost], num_returns=len(lost))
     return lost
 
 
@@ -266,10 +282,10 @@ def test_without_workers_a_lost_candidate_waits_idly(
     os.kill(victim, signal.SIGKILL)
     while small.n_alive:
         assert small.next_finished(timeout_s=0.1) is None
-    looks: list[float | None] = []
+    looks: list[float] = []
     take_in = small._take_in
 
-    def look(timeout_s: float | None) -> None:
+    def look(timeout_s: float) -> None:
         looks.append(timeout_s)
         take_in(timeout_s)
 
