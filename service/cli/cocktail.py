@@ -7,17 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
+from service.cli.cluster_option import RayAddress, on_cluster
 from service.cli.consoles import messages, print_json, results
 from service.cli.import_file import write_new
 from service.cli.paths import path_option
 
 
-def cocktail(
+def cocktail(  # noqa: PLR0913, PLR0917  a command's options are its parameters
     specification: Annotated[Path, typer.Argument(help="The specification, a YAML file.")],
     temperature: Annotated[float, typer.Option(help="The higher, the more alike the weights.")] = 1.0,
     examples: Annotated[int | None, typer.Option(min=1, help="Only so many of each set, the first.")] = None,
     base: Annotated[bool, typer.Option("--base", help="Let the base have a weight, too.")] = False,
     to: Annotated[Path | None, path_option("The new recipe; without it, it is printed.")] = None,
+    ray_address: RayAddress = "",
     json: Annotated[bool, typer.Option("--json", help="Print losses and weights as JSON.")] = False,
 ) -> None:
     """Weigh the models by their losses on the search's examples, and write the average as a mergekit recipe.
@@ -30,7 +32,7 @@ def cocktail(
     from service.search.model_losses import answer_sets, average_of, model_losses
     from service.specification import load_specification
 
-    prepared = prepare_search(load_specification(specification))
+    prepared = prepare_search(on_cluster(load_specification(specification), ray_address))
     measures = answer_sets(prepared, examples)
     models = [name for name in prepared.models if base or name in prepared.space.experts]
     cocktail_weights(dict.fromkeys(models, 0.0), temperature)  # a temperature that cannot be is told at once

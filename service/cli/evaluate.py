@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from search_spaces.errors import SpecificationError
+from service.cli.cluster_option import RayAddress, prepared_on_cluster
 from service.cli.consoles import messages, print_json, results
 from service.cli.paths import path_option
 
@@ -26,6 +27,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  a command's options are its parameters
     trial: Annotated[int | None, typer.Option(help="A trial's number; without it the knee of the front.")] = None,
     where: Annotated[list[str] | None, typer.Option(help="Select by constraint, such as 'alignment>=0.9'.")] = None,
     to: Annotated[Path | None, path_option("The folder of the report.")] = None,
+    ray_address: RayAddress = "",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Evaluate a merge beside its base and experts, and write a report."""
@@ -34,8 +36,8 @@ def evaluate(  # noqa: PLR0913, PLR0917  a command's options are its parameters
     names = tuple(name.strip() for name in tasks.split(",") if name.strip())
     request = EvaluationRequest(names, include_path, limit, num_fewshot, apply_chat_template, safety, guard)
     others = read_against(against or ())
-    is_export = _is_export(what, trial, where or ())
-    chosen = None if is_export else _select(what, trial, where or ())
+    is_export = _is_export(what, trial, where or (), ray_address)
+    chosen = None if is_export else _select(what, trial, where or (), ray_address)
     prepared = prepare_evaluation(request)
     models = _models_of_export(what, others) if chosen is None else _models_of_trial(chosen, others)
     files = ReportFiles.inside(to or Path(what if is_export else f"{what}-evaluation"), _stem(is_export, to))
@@ -46,14 +48,14 @@ def evaluate(  # noqa: PLR0913, PLR0917  a command's options are its parameters
     messages.print(f"Report: {files.markdown} and {files.json}", soft_wrap=True)
 
 
-def _is_export(what: str, trial: int | None, where: Sequence[str]) -> bool:
+def _is_export(what: str, trial: int | None, where: Sequence[str], ray_address: str) -> bool:
     if not Path(what).is_dir():
         if "/" in what:
             raise SpecificationError(f"An export must be a folder, but '{what}' is none.")
         return False
-    if trial is not None or where:
+    if trial is not None or where or ray_address:
         raise SpecificationError(
-            f"`--trial` and `--where` select from a search, but '{what}' is the folder of an export."
+            f"`--trial`, `--where` and `--ray-address` are of a search, but '{what}' is the folder of an export."
         )
     return True
 
@@ -63,7 +65,7 @@ def _stem(is_export: bool, to: Path | None) -> str:
     return "evaluation" if is_export and to is None else "report"
 
 
-def _select(name: str, trial: int | None, where: Sequence[str]) -> tuple[Any, Any]:
+def _select(name: str, trial: int | None, where: Sequence[str], ray_address: str) -> tuple[Any, Any]:
     """The search and the trial."""
     from service.database.connection import connect, database_url
     from service.search import prepare_stored
@@ -72,7 +74,7 @@ def _select(name: str, trial: int | None, where: Sequence[str]) -> tuple[Any, An
 
     stored = load_study(connect(database_url()), name)
     selected = select_trial(stored.trials, stored.identity.objectives, trial, where)
-    return prepare_stored(stored), selected
+    return prepared_on_cluster(prepare_stored(stored), ray_address), selected
 
 
 def _models_of_export(folder: str, others: Any) -> Any:

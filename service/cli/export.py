@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from service.cli.cluster_option import RayAddress, prepared_on_cluster, refuse_with_server
 from service.cli.consoles import messages, print_json, results
 from service.cli.paths import path_option
 from service.cli.server import server_of
@@ -24,6 +25,7 @@ def export(  # noqa: PLR0913, PLR0917  a command's options are its parameters
     trial: Annotated[int | None, typer.Option(help="A trial's number; without it the knee of the front.")] = None,
     where: Annotated[list[str] | None, typer.Option(help="Select by constraint, such as 'alignment>=0.9'.")] = None,
     max_shard_size: Annotated[str, typer.Option(help="Largest safetensors file.")] = "5GB",
+    ray_address: RayAddress = "",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write a merge, load it again, check its scores, and give it its name."""
@@ -31,9 +33,10 @@ def export(  # noqa: PLR0913, PLR0917  a command's options are its parameters
     if server := server_of(context):
         from service.cli.remote_export import export_remotely
 
+        refuse_with_server(ray_address)
         written = export_remotely(server, choice)
     else:
-        written = _export_here(choice)
+        written = _export_here(choice, ray_address)
     _show(written, json)
 
 
@@ -78,7 +81,7 @@ def tell_start(label: str, choice: ExportChoice) -> None:
     messages.print(f"Exporting {label} of '{choice.name}' to {choice.to}")
 
 
-def _export_here(choice: ExportChoice) -> WrittenMerge:
+def _export_here(choice: ExportChoice, ray_address: str) -> WrittenMerge:
     from service.cli.server import stored_study
     from service.exports import ExportRequest, export_merge
     from service.search import prepare_stored
@@ -86,7 +89,7 @@ def _export_here(choice: ExportChoice) -> WrittenMerge:
 
     stored = stored_study("", choice.name)
     selected = select_trial(stored.trials, stored.identity.objectives, choice.trial, choice.where)
-    prepared = prepare_stored(stored)
+    prepared = prepared_on_cluster(prepare_stored(stored), ray_address)
     landmarks = tuple(t for t in stored.trials if t.landmark and t.succeeded)
     request = ExportRequest(prepared, selected, landmarks, Path(choice.to), choice.max_shard_size)
     tell_start(selected.label, choice)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from service.cli.cluster_option import RayAddress, on_cluster, refuse_with_server
 from service.cli.consoles import messages, progress_text
 from service.cli.server import server_of
 from service.cli.study_view import show_search, tell_next
@@ -15,6 +16,7 @@ from service.cli.study_view import show_search, tell_next
 def search(
     context: typer.Context,
     specification: Annotated[Path, typer.Argument(help="The specification, a YAML file.")],
+    ray_address: RayAddress = "",
     json: Annotated[bool, typer.Option("--json", help="Print the front as JSON.")] = False,
 ) -> None:
     """Search the coefficients; the same command continues a search that was interrupted.
@@ -25,17 +27,18 @@ def search(
     if server := server_of(context):
         from service.cli.remote_search import search_remotely
 
+        refuse_with_server(ray_address)
         search_remotely(server, specification, json)
         return
-    _search_here(specification, json)
+    _search_here(specification, ray_address, json)
 
 
-def _search_here(specification: Path, json: bool) -> None:
+def _search_here(specification: Path, ray_address: str, json: bool) -> None:
     from service.search import prepare_search
     from service.search.session import open_session
     from service.specification import load_specification
 
-    prepared = prepare_search(load_specification(specification))
+    prepared = prepare_search(on_cluster(load_specification(specification), ray_address))
     with open_session(prepared) as session:
         _introduce(session)
         try:

@@ -7,11 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from service.cli.cluster_option import RayAddress, on_cluster
 from service.cli.consoles import BarView, messages, print_json, results
 
 
 def synthesize(
     specification: Annotated[Path, typer.Argument(help="The specification, a YAML file with a `synthesis` section.")],
+    ray_address: RayAddress = "",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make safety, domain and benign sets; the same command goes on after an interruption."""
@@ -20,7 +22,7 @@ def synthesize(
     from service.synthesis import Synthesis, settings_of
     from workers.text_worker import TextWorkerSetup
 
-    given = load_specification(specification)
+    given = on_cluster(load_specification(specification), ray_address)
     settings = settings_of(given)
     workers = given.workers
     setup = TextWorkerSetup("cuda" if workers.gpus_per_worker else "cpu", max(1, int(workers.cpus_per_worker)))

@@ -110,7 +110,7 @@ def test_a_trial_scores_as_its_export(run_command: Run, study: str, merge: Path,
         (("--tasks", "domian"), "'domian' is none. Did you mean domain"),
         (("--safety", "nowhere.jsonl"), "'nowhere.jsonl' is not"),
         (("--tasks", "domain", "--against", "base"), "`--against` must be NAME=FOLDER"),
-        (("--tasks", "domain", "--trial", "1"), "`--trial` and `--where` select from a search"),
+        (("--tasks", "domain", "--trial", "1"), "`--ray-address` are of a search"),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
 )
