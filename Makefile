@@ -7,7 +7,9 @@ VLLM_VENV := .venv-vllm
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 MERGEKIT_VENV := .venv-mergekit
 
-.PHONY: demo serve test test-all test-browser test-vllm fuzz chaos parity format bench-methods bench-scoring bench-search bench-service paper-experiment method-fronts real-trio clean bench-gradient hard-family
+.PHONY: demo serve test test-all test-browser test-vllm fuzz chaos parity format clean real-trio hard-family
+.PHONY: bench-methods bench-scoring bench-search bench-gradient bench-service bench-nodes bench-scale bench-plan bench-tune
+.PHONY: paper-experiment method-fronts
 
 demo: $(VENV)/.installed  ## Search the bundled tiny family and export a merge
 	$(BIN)/paretomerge demo
@@ -60,6 +62,9 @@ bench-search: $(VENV)/.installed $(if $(filter build/hard-family,$(HARD)),build/
 
 bench-gradient: real-trio  ## What an evaluation with gradients costs beside a plain one: seconds and memory
 	$(BIN)/python -m benchmarks.gradient_cost build/real-trio
+
+bench-nodes: $(VENV)/.installed-dev  ## A node's copy of the weights: memory of 4 processes that map it, and the speed of its digest
+	$(BIN)/python -m benchmarks.node_weights
 
 bench-service: $(VENV)/.installed-dev  ## 50 clients while 4 searches run; first paint of 5,000 trials in a browser
 	$(BIN)/python -m benchmarks.service_latency --real
