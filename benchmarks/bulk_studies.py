@@ -96,7 +96,7 @@ def fill(engine: Engine, bulk: BulkStudy, n_trials: int, seed: int = 0) -> None:
             numbers = np.arange(start, min(start + _CHUNK, n_trials))
             _insert(connection, study_id, numbers, bulk.prepared.space.distributions(), rng)
     # The driver's memory knows nothing of what was written past it.
-    study._storage.forget(study._study_id)
+    study._storage.refresh(study._study_id)
     trials = study.finished_trials()
     for trial in {trial.number: trial for trial in (*front_of(trials), *(t for t in trials if t.landmark))}.values():
         if trial.succeeded:

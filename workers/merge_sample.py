@@ -23,9 +23,9 @@ from torch import Tensor
 from search_spaces import METHOD_SIGNATURES, MergeRecipe, SearchSpace, SpaceOptions
 from search_spaces.merge_recipe import BASE
 from search_spaces.parameter_groups import layer_of
+from workers.cache_folder import cache_folder
 from workers.checkpoints import CheckpointHeader, MappedCheckpoint
 from workers.checkpoints.header import SINGLE_FILE
-from workers.inference_engines.reply_cache import default_folder
 from workers.live_candidate import LiveCandidate
 
 # Of all models and the candidate together: many times what caches hold, and made within a second or two.
@@ -94,7 +94,7 @@ def measure_merging(sampled: SampledMerge) -> MergeRate:
     Raises:
         OSError: the sample cannot be written.
     """
-    folder = default_folder("samples")
+    folder = cache_folder("samples")
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder) as place:
         folders = {name: Path(place) / name for name in sampled.models}
