@@ -70,6 +70,9 @@ bench-service: $(VENV)/.installed-dev  ## 50 clients while 4 searches run; first
 	$(BIN)/python -m benchmarks.service_latency --real
 	$(BIN)/python -m benchmarks.page_paint
 
+bench-tune: $(VENV)/.installed-dev  ## What a trial costs under Ray Tune, beside our own loop
+	$(BIN)/python -m benchmarks.tune_overhead
+
 paper-experiment: real-trio  ## A search with and without safety data, judged on held-out examples
 	$(BIN)/python -m benchmarks.paper_experiment --real build/real-trio --to docs/paper_experiment.md
 
