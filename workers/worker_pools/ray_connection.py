@@ -64,6 +64,8 @@ def connect_to_ray(
     else:
         _check_reachable(address, _as_ray_takes_it(ray, address))
         options["runtime_env"] = {"py_modules": [_folder(package) for package in code], "excludes": [*_STAYS_HERE]}
+    # Which it does since `ray start` found one; Ray does not say so.
+    hint = "" if address == LOCAL else ". If the cluster asks for a token, set `RAY_AUTH_MODE=token`."
     # Under load the first start of a cluster of our own can pass Ray's limit of 30 s.
     attempts = 2 if address == LOCAL else 1
     for attempt in range(attempts):
@@ -74,7 +76,7 @@ def connect_to_ray(
         except Exception as error:  # a process edge: Ray raises bare Exception here
             ray.shutdown()
             if attempt == attempts - 1:
-                raise PoolError(f"Ray must start at '{address}', but did not: {last_line(error)}") from error
+                raise PoolError(f"Ray must start at '{address}', but did not: {last_line(error)}{hint}") from error
     return ray
 
 
