@@ -36,6 +36,7 @@ class SlowDatabase:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._connections: list[_Connection] = []
         self._answers_to_lose = itertools.chain[bool]()
+        self.is_away = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -57,6 +58,15 @@ class SlowDatabase:
         """End all connections as a network does that fails; how many there were."""
         return sum(connection.cut() for connection in self._connections)
 
+    def go_away(self, for_s: float) -> None:
+        """Cut all connections, and take no more for a while."""
+        self.is_away = True
+        self.cut()
+        threading.Timer(for_s, self._come_back).start()
+
+    def _come_back(self) -> None:
+        self.is_away = False
+
     def lose_answer(self, n_before: int = 0) -> None:
         """Cut a connection when the server has done what it was told, and before the client knows.
 
@@ -72,6 +82,9 @@ class SlowDatabase:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self.is_away:
+                    client.close()
+                    continue
                 server = socket.create_connection((self._server.host or "127.0.0.1", self._server.port or 5432))
                 self._connections.append(_Connection(client, server, self._delay_s, self._is_lost))
 

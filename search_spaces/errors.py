@@ -14,6 +14,7 @@
     │   └── StateError                 (RuntimeError) not in the state that a search is in
     └── FailureError                   nobody's mistake: exit code 1
         ├── DatabaseError              (ConnectionError)
+        │   └── DatabaseLostError                    it did answer, and may come back
         ├── PoolError                  (RuntimeError) no worker could be started
         ├── CandidateError             (ArithmeticError) one candidate could not be made or scored
         ├── GenerationError            (RuntimeError) a generator, guard or judge gives no answers
@@ -85,6 +86,10 @@ class FailureError(ParetomergeError):
 
 class DatabaseError(FailureError, ConnectionError):
     """The database cannot be reached, started or used."""
+
+
+class DatabaseLostError(DatabaseError):
+    """The database did answer and does not now, or takes no writes: it may be waited for."""
 
 
 class PoolError(FailureError, RuntimeError):

@@ -34,7 +34,7 @@ def demo(
     from service.database.connection import shown_url
     from service.demo import demo_specification
     from service.search import prepare_search
-    from service.search.session import open_session
+    from service.search.durable_session import DurableSession
     from service.specification import load_specification
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,12 +42,12 @@ def demo(
     n_workers = max(1, min(4, os.cpu_count() or 1))
     specification.write_text(demo_specification(name, evaluations, n_workers), encoding="utf-8")
     prepared = prepare_search(load_specification(specification))
-    with open_session(prepared) as session, prepared.open_pool() as pool:
-        messages.print(f"Study [bold]{name}[/] in {shown_url(session.url)}", soft_wrap=True)
+    with prepared.open_pool() as pool, DurableSession(prepared, pool=pool) as search:
+        messages.print(f"Study [bold]{name}[/] in {shown_url(search.session.url)}", soft_wrap=True)
         messages.print("Sampler {}: {}".format(*prepared.choose_sampler()), soft_wrap=True)
         holdout = {n: _holdout(prepared, pool, params) for n, params in prepared.encoded_landmarks.items()}
         _tell_before(holdout)
-        trials = run_with_progress(session, pool)
+        trials = run_with_progress(search)
         selected = _tell_after(prepared, trials, folder, name)
         evaluation = _holdout(prepared, pool, selected.params)
         _tell_holdout({n: e.scores for n, e in ({n: holdout[n] for n in _SHOWN} | {"selected": evaluation}).items()})

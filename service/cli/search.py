@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,29 +36,41 @@ def search(
 
 def _search_here(specification: Path, ray_address: str, json: bool) -> None:
     from service.search import prepare_search
-    from service.search.session import open_session
+    from service.search.durable_session import DurableSession
     from service.specification import load_specification
 
     prepared = prepare_search(on_cluster(load_specification(specification), ray_address))
-    with open_session(prepared) as session:
-        _introduce(session)
+    with DurableSession(prepared) as search:
+        _introduce(search.session)
         try:
-            run_with_progress(session)
+            run_with_progress(search)
         except KeyboardInterrupt:
-            _show(session, json)
-            messages.print(f"\nStopped at {_how_far(session)}. None is lost: the same command goes on from here.")
+            _show_what_there_is(search, json)
+            messages.print(
+                f"\nStopped at {_how_far(search.session)}. None is lost: the same command goes on from here."
+            )
             raise typer.Exit(130) from None
-        _show(session, json)
+        _show(search.session, json)
     tell_next(prepared.specification.name)
 
 
-def run_with_progress(session: Any, pool: Any = None) -> Any:
-    """Run a session under the progress view, on a pool that runs already or on its own; the finished trials."""
+def run_with_progress(search: Any) -> Any:
+    """Run a search under the progress view; the finished trials."""
     from service.cli.progress_view import ProgressView
 
-    budget = session.prepared.specification.search.evaluations
-    with ProgressView(budget, session.study.spent) as view:
-        return session.run(view.update, pool)
+    session = search.session
+    with ProgressView(session.prepared.specification.search.evaluations, session.study.spent) as view:
+        return search.run(view.update, on_outage=view.say)
+
+
+def _show_what_there_is(search: Any, json: bool) -> None:
+    """Nothing, while the database is away."""
+    from search_spaces.errors import DatabaseError
+    from service.search.session import database_errors
+
+    with suppress(DatabaseError), database_errors():
+        if not search.is_away:
+            _show(search.session, json)
 
 
 def _introduce(session: Any) -> None:

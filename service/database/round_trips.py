@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -16,6 +17,9 @@ from sqlalchemy.exc import DBAPIError
 
 # A statement in psycopg's notation, and what it is given by name.
 Statement = tuple[str, Mapping[str, Any]]
+
+# Beside the error that it raises, it warns of a pipeline whose connection is lost.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 # A connection that is cut, or a server that is restarted, is back within seconds. Longer outages are not waited for
 # here but by whoever holds the workers: see `service.search.durable_session`.

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from service.search.helm import LOOK_EVERY_S, Helm
 from service.search.preparation import PreparedSearch
 from service.search.progress import ProgressMeter, SearchProgress
 from service.search.rivals import RivalChoice
+from service.search.unstored import Unstored
 from service.studies import AskedTrial, FinishedTrial, SearchStudy
 from workers.evaluation import Assignment, Evaluation
 from workers.worker_pools import WorkerPool
-
-
-@dataclass(slots=True)
-class Unstored:
-    """What workers know of a search and its study does not; it outlives a session that loses its database.
-
-    Args:
-        under_way: the trials that workers have.
-        evaluations: trial → what could not be stored.
-    """
-
-    under_way: set[int] = field(default_factory=set)
-    evaluations: dict[int, Evaluation] = field(default_factory=dict)
 
 
 class SearchLoop:

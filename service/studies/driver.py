@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Collection
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -36,10 +37,13 @@ class Driver:
 
     Args:
         engine: over the study's database.
+        predecessors: names of drivers that are known to be gone, though the server may hold their locks for a while: it
+            learns late of a network that was cut.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, predecessors: Collection[str] = ()) -> None:
         self.name = str(uuid.uuid4())
+        self.predecessors = frozenset(predecessors)
         self.round_trips = RoundTrips(engine)
         self._engine = engine
         self._stop = threading.Event()

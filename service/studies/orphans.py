@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Engine, text
 
-from service.studies.driver import lock_key
+from service.studies.driver import Driver, lock_key
 from service.studies.study_storage import LOCK_STUDY
 
 # A living driver whose connection just broke has its lock back by then.
@@ -29,7 +29,7 @@ _RELEASE = text("DELETE FROM paretomerge_leases WHERE trial_id = :trial")
 _WAIT = text("UPDATE trials SET state = 'WAITING', datetime_start = NULL WHERE trial_id = :trial AND state = 'RUNNING'")
 
 
-def requeue_orphans(engine: Engine, study_id: int, driver: str, n_params: int) -> int:
+def requeue_orphans(engine: Engine, study_id: int, driver: Driver, n_params: int) -> int:
     """Let running trials that nobody answers for wait again.
 
     A driver is gone when its lease has expired, or when its lock is free at two looks. A trial that was
@@ -38,7 +38,7 @@ def requeue_orphans(engine: Engine, study_id: int, driver: str, n_params: int) -
     Args:
         engine: over the study's database.
         study_id: Optuna's.
-        driver: this driver's name; its own trials are left alone.
+        driver: this driver; its own trials are left alone.
         n_params: how many parameters a whole trial has.
 
     Returns:
@@ -52,14 +52,18 @@ def requeue_orphans(engine: Engine, study_id: int, driver: str, n_params: int) -
         return sum(_requeue(connection, trial_id, n_params) for trial_id in _orphans_over(connection, study_id, driver))
 
 
-def _orphans(engine: Engine, study_id: int, driver: str) -> Sequence[int]:
+def _orphans(engine: Engine, study_id: int, driver: Driver) -> Sequence[int]:
     with engine.begin() as connection:
         return _orphans_over(connection, study_id, driver)
 
 
-def _orphans_over(connection: Connection, study_id: int, driver: str) -> list[int]:
-    rows = connection.execute(_RUNNING, {"study": study_id, "driver": driver}).all()
-    gone = {row.driver: _is_gone(connection, row.driver) for row in rows if row.driver and not row.expired}
+def _orphans_over(connection: Connection, study_id: int, driver: Driver) -> list[int]:
+    rows = connection.execute(_RUNNING, {"study": study_id, "driver": driver.name}).all()
+    gone = {
+        row.driver: row.driver in driver.predecessors or _is_gone(connection, row.driver)
+        for row in rows
+        if row.driver and not row.expired
+    }
     return [row.trial_id for row in rows if row.expired or gone[row.driver]]
 
 

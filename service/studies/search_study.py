@@ -133,6 +133,11 @@ class SearchStudy:
                 study.enqueue_trial(dict(params), user_attrs={"landmark": landmark})
 
     @property
+    def driver(self) -> str:
+        """The name of this process."""
+        return self._driver.name
+
+    @property
     def n_finished(self) -> int:
         """Trials that are done, failed candidates included."""
         return self._ledger.n_finished
@@ -225,7 +230,7 @@ class SearchStudy:
     def requeue_orphans(self) -> int:
         """Take up trials whose driver is gone; see `service.studies.orphans`."""
         n_params = len(self._plan.distributions)
-        found = requeue_orphans(self._engine, self._study_id, self._driver.name, n_params)
+        found = requeue_orphans(self._engine, self._study_id, self._driver, n_params)
         self._storage.refresh(self._study_id)
         return found
 

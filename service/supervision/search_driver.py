@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import logging
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from service.search import PreparedSearch, SearchProgress
-    from service.search.search_loop import Unstored
     from service.specification import WorkersSection
     from workers.worker_pools import WorkerPool
     from workers.worker_pools._base import Setup
 
 # An outage of the database that a driver bears with its workers alive; after it the supervisor starts another driver.
 _PATIENCE_S = 900.0
-_LOOK_EVERY_S = 2.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,6 @@ class SearchDriver(DriverActor):
         self._setup = setup
         self._has_progressed = False
         self._is_stopping = False
-        self._answered_at = 0.0
         super().__init__()
 
     def _work(self) -> None:
@@ -75,26 +74,19 @@ class SearchDriver(DriverActor):
         self._registry.end(self._setup.search, state, message, self._setup.driver)
 
     def _search(self) -> SearchState:
-        from service.search.search_loop import Unstored
+        from service.search.durable_session import DurableSession
+        from service.search.patience import Patience
 
-        unstored, self._answered_at = Unstored(), time.monotonic()
         prepared = prepared_for_service(self._registry.get(self._setup.search).specification, self._engine)
-        with open_connected_pool(prepared.worker_setup(), prepared.specification.workers, n_workers=0) as pool:
-            while True:
-                try:
-                    return self._drive(prepared, pool, unstored)
-                except DatabaseError:
-                    if time.monotonic() - self._answered_at > _PATIENCE_S:
-                        raise
-                    time.sleep(_LOOK_EVERY_S)  # with the workers loaded, and perhaps at work
-
-    def _drive(self, prepared: PreparedSearch, pool: WorkerPool, unstored: Unstored) -> SearchState:
-        from service.search.session import open_session
-
-        with open_session(prepared, self._setup.database_url) as session:
-            session.run(self._note_progress, pool, self._read_course, self._note_progress, unstored)
+        with (
+            open_connected_pool(prepared.worker_setup(), prepared.specification.workers, n_workers=0) as pool,
+            DurableSession(
+                prepared, self._setup.database_url, pool, Patience(_PATIENCE_S), has_answered=True
+            ) as search,
+        ):
+            search.run(self._note_progress, self._read_course, self._note_progress, _log.warning)
             # What failed on held-out examples lacks their scores, and is no reason to call the search stopped.
-            return SearchState.STOPPED if self._is_stopping and not session.is_finished else SearchState.FINISHED
+            return SearchState.STOPPED if self._is_stopping and not search.session.is_finished else SearchState.FINISHED
 
     def _note_progress(self, progress: SearchProgress | None = None) -> None:
         self._has_progressed = True
@@ -104,7 +96,6 @@ class SearchDriver(DriverActor):
         if row is None:
             raise SupersededError
         self._has_progressed = False
-        self._answered_at = time.monotonic()
         self._is_stopping = row.state == SearchState.STOPPING
         return Course(row.n_allotted, is_stopping=self._is_stopping)
 
