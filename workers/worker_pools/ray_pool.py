@@ -96,7 +96,7 @@ class RayPool(WorkerPool):
         self._nodes = ClusterNodes(self._ray, options)
         self._roll_call = RollCall()
         self._n_workers = options.n_workers
-        self._n_needed = options.n_at_start
+        self._is_made = False
         self._starting: list[_Worker] = []
         self._idle: list[_Worker] = []
         self._under_way: dict[Any, _Run] = {}
@@ -106,7 +106,7 @@ class RayPool(WorkerPool):
             self._start_missing()
             while self.n_alive < options.n_at_start:
                 self._take_in(_POLL_S)
-            self._n_needed = 1
+            self._is_made = True
         except (PoolError, KeyboardInterrupt):
             self.close()
             raise
@@ -153,6 +153,10 @@ class RayPool(WorkerPool):
     def _n_held(self) -> int:
         return len(self._starting) + self.n_alive
 
+    @property
+    def _n_needed(self) -> int:
+        return 1 if self._is_made else self._options.n_at_start
+
     def _start_missing(self) -> None:
         while self._n_held < self._n_workers:
             actor = self._actors.start(self._nodes.left_out)
@@ -169,7 +173,9 @@ class RayPool(WorkerPool):
         for loaded in ready:
             self._take_in_one(waiting[loaded])
         self._retry()
-        if self._roll_call.is_news(self.n_alive, self._n_workers):
+        # In a cluster of our own there is room for all, and while they load nothing is to be said.
+        may_lack_room = self._is_made or self._options.address != LOCAL
+        if may_lack_room and self._roll_call.is_news(self.n_alive, self._n_workers):
             self._roll_call.say(self._roll())
 
     def _take_in_one(self, worker: _Worker) -> None:
