@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from tests.chaos.jobs import outcomes_of
+from tests.chaos.jobs import end_when_terminated, outcomes_of
 from tests.chaos.report import lines_of, table_of
 from tests.chaos.schedule import schedule_of
 
@@ -14,6 +14,7 @@ from tests.chaos.schedule import schedule_of
 def main() -> int:
     """Carry out schedules side by side; 1 if something was violated."""
     asked = _arguments()
+    end_when_terminated()
     seeds = asked.seed or range(asked.first_seed, asked.first_seed + asked.schedules)
     started, outcomes = time.monotonic(), []
     for outcome in outcomes_of([schedule_of(seed) for seed in seeds], min(asked.jobs, len(seeds))):

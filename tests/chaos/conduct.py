@@ -7,19 +7,17 @@ import random
 import time
 from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from service.search import PreparedSearch
 from tests.chaos.commands import Command, Surroundings
 from tests.chaos.disks import SmallDisk
 from tests.chaos.faults import Scene, inflict
 from tests.chaos.invariants import Ending, Evidence, Export, Finished, finished, violations
-from tests.chaos.schedule import BUILT_IN, ON_EXPORTS, ON_WORKERS, Fault, Kind, Schedule
+from tests.chaos.outcome import Outcome, Watch
+from tests.chaos.schedule import BUILT_IN, ON_DATABASE, ON_EXPORTS, ON_WORKERS, Fault, Kind, Schedule
 from tests.chaos.workbench import Workbench, name_of, write_clock
 from workers.checkpoints import MappedCheckpoint
 
@@ -32,66 +30,6 @@ _MAX_STARTS = 8
 _N_RECOMPUTED = 3
 # A merge has 809,048 bytes, a ranking of the family half as many for each expert.
 _EXPORT_DISK, _CACHE_DISK = 300_000, 400_000
-# Ray's own processes take up to a minute to see that those are gone to whom they belong.
-_GRACE_S = 120.0
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of a schedule.
-
-    Args:
-        schedule: that was carried out.
-        struck: kind → whether it struck anything.
-        violations: what did not hold.
-        n_starts: how many commands searched.
-        seconds: that it took.
-    """
-
-    schedule: Schedule
-    struck: dict[Kind, bool] = field(default_factory=dict)
-    violations: list[str] = field(default_factory=list)
-    n_starts: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class Watch:
-    """The processes of a schedule that is over, which have some time to go.
-
-    Args:
-        outcome: of it.
-        commands: whose sessions are watched.
-        workers: on the Ray that outlives it.
-        until: when they must be gone, on the monotonic clock.
-    """
-
-    outcome: Outcome
-    commands: list[Command]
-    workers: list[psutil.Process]
-    until: float = field(default_factory=lambda: time.monotonic() + _GRACE_S)
-
-    def left_over(self) -> list[str]:
-        """The names of those that are there still."""
-        members = [process for command in self.commands for process in command.members()]
-        return [name_of(process) or "?" for process in (*members, *filter(_lives, self.workers))]
-
-    def is_over(self) -> bool:
-        """Whether all are gone, or should be; then the outcome says which are not."""
-        left = self.left_over()
-        if left and time.monotonic() < self.until:
-            return False
-        if left:
-            self.outcome.violations.append(f"no process is left: {', '.join(left)}")
-            for command in self.commands:
-                command.kill()
-        return True
-
-
-def _lives(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 class Conduct:
@@ -120,6 +58,17 @@ class Conduct:
 
     def carry_out(self) -> Watch:
         """From the first command to the checks; processes may still be on their way out."""
+        try:
+            return self._carry_out()
+        except BaseException:
+            for command in self._commands:
+                command.kill()
+            raise
+        finally:
+            if self._cache:
+                self._cache.close()
+
+    def _carry_out(self) -> Watch:
         started = time.monotonic()
         specification = self._bench.write_specification(self._schedule.search, self._study, self._schedule.seed)
         prepared = self._bench.prepare(specification)
@@ -132,8 +81,6 @@ class Conduct:
                     self._export(fault)
             evidence = self._evidence(prepared, "")
         self._outcome.violations += [*self._changed, *violations(evidence)]
-        if self._cache:
-            self._cache.close()
         self._outcome.seconds = time.monotonic() - started
         return Watch(self._outcome, self._commands, self._bench.cluster_workers())
 
@@ -147,7 +94,7 @@ class Conduct:
         moved, n_finished = time.monotonic(), 0
         while True:
             n_now = self._bench.database.n_finished(self._study)
-            if waiting and _has_come(waiting[0], drivers, n_now):
+            if waiting and _has_come(waiting[0], self._scene, n_now):
                 self._befall(waiting.popleft())
                 moved = time.monotonic()
             if n_now is not None and n_now != n_finished:
@@ -189,7 +136,8 @@ class Conduct:
     def _end(self, command: Command) -> int:
         code = command.exit_code
         assert code is not None
-        self._endings.append(Ending(command.arguments, code, command.stderr, self._was_struck(code)))
+        was_cut = any(struck for kind, struck in self._outcome.struck.items() if kind in ON_DATABASE)
+        self._endings.append(Ending(command.arguments, code, command.stderr, self._was_struck(code), was_cut))
         if self._cache and code:
             self._cache.grow(100 * _CACHE_DISK)
         return code
@@ -284,10 +232,12 @@ class Conduct:
         return {trial.number: self._bench.evaluate(prepared, trial.params) for trial in chosen}
 
 
-def _has_come(fault: Fault, drivers: list[Command], n_finished: int | None) -> bool:
+def _has_come(fault: Fault, scene: Scene, n_finished: int | None) -> bool:
     """Whether its moment has; waits for the last part of a second of it."""
+    if fault.kind in ON_WORKERS and scene.worker(fault) is None:
+        return False  # the search starts again, and has none yet
     if fault.n_finished is None:
-        return time.monotonic() - drivers[-1].started >= fault.delay_s
+        return time.monotonic() - scene.drivers[-1].started >= fault.delay_s
     if n_finished is None or n_finished < fault.n_finished:
         return False
     time.sleep(fault.delay_s)

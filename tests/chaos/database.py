@@ -107,6 +107,10 @@ class ChaosDatabase:
         """Let them expire later, or earlier; whether there were any."""
         return bool(self._rows(_MOVE_LEASES + " RETURNING trial_id", seconds, study))
 
+    def leases(self, study: str) -> set[tuple[int, str]]:
+        """Number of a trial, and who holds it."""
+        return {(trial.number, trial.driver) for trial in self.trials(study) or () if trial.driver}
+
     def n_finished(self, study: str) -> int | None:
         """How many trials are; None while the database cannot say."""
         rows = self._rows(_COUNT, study)

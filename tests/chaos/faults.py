@@ -17,6 +17,8 @@ from tests.chaos.schedule import Fault, Kind, Pool, Search
 from tests.chaos.workbench import Workbench, name_of, workers_among, write_clock
 
 _HOUR_S = 3600.0
+# Others look at it when they have nothing left to ask for.
+_TAKEOVER_S = 60.0
 
 
 @dataclass(slots=True)
@@ -89,13 +91,21 @@ def _paused(scene: Scene, fault: Fault) -> bool:
 
 
 def _outlived(scene: Scene, fault: Fault) -> bool:
-    """As if the pause had been longer than a lease, which another driver has seen expire."""
+    """Paused until another driver has seen its lease expire, and taken over its trial."""
     driver = scene.driver(fault)
     if driver is None or not driver.send(signal.SIGSTOP):
         return False
-    moved = _expire(scene)
-    time.sleep(fault.length_s)
-    return driver.send(signal.SIGCONT) and moved
+    database = scene.bench.database
+    # What is held for long is the paused driver's: the others finish a candidate in less.
+    held = database.leases(scene.study)
+    time.sleep(1.5)
+    held &= database.leases(scene.study)
+    was_held = database.move_leases(scene.study, -_HOUR_S) and bool(held)
+    deadline = time.monotonic() + _TAKEOVER_S
+    while held & database.leases(scene.study) and time.monotonic() < deadline and len(scene.living) > 1:
+        time.sleep(0.1)
+    is_taken = was_held and not held & database.leases(scene.study)
+    return driver.send(signal.SIGCONT) and is_taken
 
 
 def _worker_killed(scene: Scene, fault: Fault) -> bool:

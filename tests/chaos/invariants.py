@@ -19,6 +19,9 @@ _OBJECTIVES = ("alignment", "expertise")
 # What ends a command without a chance to say why.
 _SILENT = {-signal.SIGKILL, -signal.SIGTERM}
 
+# What a command says that is without its database, or that the database has refused.
+_LOST = "database must stay reachable"
+
 Finished = tuple[Mapping[str, float], tuple[float, ...]]
 
 
@@ -31,12 +34,14 @@ class Ending:
         exit_code: that of a killed one is the negative signal.
         stderr: what it told.
         was_struck: whether a fault may have ended it.
+        was_cut: whether one kept it from its database.
     """
 
     arguments: tuple[str, ...]
     exit_code: int
     stderr: str
     was_struck: bool
+    was_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +204,8 @@ def _endings_are_told(evidence: Evidence) -> Iterator[str]:
             yield f"`{command}` was not prepared for it:\n{_last_lines(ending.stderr)}"
         elif ending.exit_code != 0 and not ending.was_struck:
             yield f"`{command}` ended with {ending.exit_code}, though nothing had befallen it:\n{ending.stderr}"
+        elif _LOST in ending.stderr and not ending.was_cut:
+            yield f"`{command}` has lost its database, which was there:\n{ending.stderr}"
         elif ending.exit_code not in _SILENT | {0} and not ending.stderr.strip():
             yield f"`{command}` ended with {ending.exit_code} and said nothing"
 

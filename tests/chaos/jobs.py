@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
+import signal
+import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 
-from tests.chaos.conduct import Conduct, Outcome, Watch
+from tests.chaos.conduct import Conduct
+from tests.chaos.outcome import Outcome, Watch
 from tests.chaos.schedule import Schedule
 from tests.chaos.workbench import Workbench
 
@@ -24,6 +28,14 @@ def outcomes_of(schedules: Sequence[Schedule], n_jobs: int) -> Iterator[Outcome]
     jobs = [context.Process(target=_work, args=(waiting, done)) for _ in range(n_jobs)]
     for job in jobs:
         job.start()
+    try:
+        yield from _until_all_end(jobs, done)
+    finally:
+        for job in jobs:
+            job.terminate()
+
+
+def _until_all_end(jobs: Sequence[BaseProcess], done: Queue[Outcome]) -> Iterator[Outcome]:
     while True:
         is_last_look = not any(job.is_alive() for job in jobs)
         try:
@@ -34,8 +46,14 @@ def outcomes_of(schedules: Sequence[Schedule], n_jobs: int) -> Iterator[Outcome]
                 return
 
 
+def end_when_terminated() -> None:
+    """Leave nothing behind at SIGTERM either."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
 def _work(waiting: Queue[Schedule | None], done: Queue[Outcome]) -> None:
     """One job: until no schedule waits."""
+    end_when_terminated()
     watches: list[Watch] = []
     try:
         with Workbench() as bench:

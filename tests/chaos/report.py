@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from tests.chaos.conduct import Outcome
+from tests.chaos.outcome import Outcome
 from tests.chaos.schedule import Kind
 
 

@@ -43,6 +43,9 @@ class Pool(StrEnum):
 ON_WORKERS = frozenset({Kind.WORKER_KILLED, Kind.WORKER_PAUSED, Kind.WORKER_HANGS})
 ON_RAY = frozenset({Kind.RAY_HEAD_KILLED, Kind.RAYLET_KILLED})
 ON_EXPORTS = frozenset({Kind.EXPORT_KILLED, Kind.EXPORT_DISK_FULL})
+ON_DATABASE = frozenset(
+    {Kind.POSTGRES_RESTARTED, Kind.POSTGRES_CRASHED, Kind.CONNECTIONS_DROPPED, Kind.DATABASE_DISK_FULL}
+)
 # They are in the search from its start; the others happen to it at a moment.
 BUILT_IN = frozenset({Kind.CACHE_DISK_FULL, Kind.NON_FINITE_SCORES})
 # What may befall any search beside the kind that its seed stands for.
@@ -179,6 +182,8 @@ def _search(kind: Kind, draw: random.Random) -> Search:
 def _pool(kind: Kind, draw: random.Random) -> Pool:
     if kind in ON_RAY:
         return Pool.OWN_CLUSTER
+    if kind == Kind.CACHE_DISK_FULL:
+        return draw.choices((Pool.IN_PROCESS, Pool.OWN_CLUSTER), (4, 1))[0]  # others' workers have a disk of their own
     # A Ray of its own takes longer to start than all the rest together.
     weights = (0, 1, 5) if kind in ON_WORKERS else (14, 1, 5)
     return draw.choices(tuple(Pool), weights)[0]

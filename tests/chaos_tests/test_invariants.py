@@ -94,6 +94,7 @@ BROKEN: list[tuple[str, str, Change]] = [
     ("every ending is told", "ended with 1, though nothing", ending(1, "Error: no.", was_struck=False)),
     ("every ending is told", "was not prepared", ending(1, "Traceback (most recent call last):", was_struck=True)),
     ("every ending is told", "was not prepared", ending(1, "This was not foreseen;", was_struck=True)),
+    ("every ending is told", "which was there", ending(1, "Error: The study's database must stay reachable", True)),
     ("every ending is told", "said nothing", ending(1, "", was_struck=True)),
     ("exports are whole", "'.merge.partial-7' is not", being(exports=[Export(".merge.partial-7", is_whole=False)])),
     ("no process is left", "raylet", being(left_over=["raylet"])),

@@ -18,8 +18,8 @@ def bench() -> Iterator[Workbench]:
         yield bench
 
 
-# Crash and export; full disk and signal; no finite score and jumping clocks.
-@pytest.mark.parametrize("seed", [38, 34, 195])
+# A crash of Postgres and a killed export; Ctrl-C and a full disk.
+@pytest.mark.parametrize("seed", [38, 34])
 def test_schedule(seed: int, bench: Workbench) -> None:
     watch = Conduct(schedule_of(seed), bench).carry_out()
     while not watch.is_over():
