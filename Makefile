@@ -72,6 +72,11 @@ bench-service: $(VENV)/.installed-dev  ## 50 clients while 4 searches run; first
 
 bench-tune: $(VENV)/.installed-dev  ## What a trial costs under Ray Tune, beside our own loop
 	$(BIN)/python -m benchmarks.tune_overhead
+# Such as SCALE="--trials 1000 --workers 32 --seconds fixed:1".
+bench-scale: $(VENV)/.installed  ## 256 simulated workers over 10,000 trials: how busy one driver, and two, keep them; the ceiling
+	$(BIN)/python -m benchmarks.scale --sampler nsga2 --ceiling 2000 $(SCALE)
+	$(BIN)/python -m benchmarks.scale $(SCALE)
+	$(BIN)/python -m benchmarks.scale --sampler nsga2 --drivers 2 $(SCALE)
 
 paper-experiment: real-trio  ## A search with and without safety data, judged on held-out examples
 	$(BIN)/python -m benchmarks.paper_experiment --real build/real-trio --to docs/paper_experiment.md

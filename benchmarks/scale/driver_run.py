@@ -13,7 +13,7 @@ from benchmarks.scale.stage_clock import StageClock, TimedSampler, TimedStudy
 from service.database.connection import connect, database_url
 from service.search import PreparedSearch, SearchLoop, prepare_search
 from service.specification import parse_specification
-from service.studies import Driver
+from service.studies import Driver, SearchStudy
 
 _SPECIFICATION = """
 name: {name}
@@ -95,6 +95,17 @@ def prepare(scale: Scale) -> PreparedSearch:
     """The search: 32 layers of two experts."""
     text = _SPECIFICATION.format(name=scale.name, sampler=scale.sampler, trials=scale.trials, workers=scale.workers)
     return prepare_search(parse_specification(text, scale.folder))
+
+
+def reopening_s(scale: Scale) -> tuple[float, float]:
+    """CPU and wall seconds in which a driver learns all trials of the study, as one that goes on with it does."""
+    prepared, engine = prepare(scale), connect(database_url())
+    with Driver(engine) as driver:
+        started = time.process_time(), time.perf_counter()
+        SearchStudy(engine, driver, prepared.identity, prepared.plan())
+        found = time.process_time() - started[0], time.perf_counter() - started[1]
+    engine.dispose()
+    return found
 
 
 def run_driver(scale: Scale, index: int = 0) -> DriverRun:
