@@ -72,6 +72,7 @@ bench-service: $(VENV)/.installed-dev  ## 50 clients while 4 searches run; first
 
 bench-tune: $(VENV)/.installed-dev  ## What a trial costs under Ray Tune, beside our own loop
 	$(BIN)/python -m benchmarks.tune_overhead
+
 # Such as SCALE="--trials 1000 --workers 32 --seconds fixed:1".
 bench-scale: $(VENV)/.installed  ## 256 simulated workers over 10,000 trials: how busy one driver, and two, keep them; the ceiling
 	$(BIN)/python -m benchmarks.scale --sampler nsga2 --ceiling 2000 $(SCALE)
