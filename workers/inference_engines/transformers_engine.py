@@ -59,6 +59,7 @@ class TransformersEngine(InferenceEngine):
 
     def __init__(self, model: Any, tokenizer: Any, max_batch_tokens: int = MAX_BATCH_TOKENS) -> None:
         self.model = model
+        _keep_head_whole(model)
         self.tokenizer = tokenizer
         self.max_batch_tokens = max_batch_tokens
         self.checkpoint_activations = False
@@ -155,6 +156,21 @@ class TransformersEngine(InferenceEngine):
         )
         texts: list[str] = self.tokenizer.batch_decode(written[:, width:], skip_special_tokens=True)
         return [cut_at(text, options.stop) for text in texts]
+
+
+def _keep_head_whole(model: Any) -> None:
+    """Let the head take the last positions of a batch in one piece.
+
+    Of a slice, torch multiplies each row of the batch by itself: 3.6 times as slow on a CPU in float32; in bfloat16 130
+    times, with a copy of the head for every row.
+    """
+    head = model.get_output_embeddings()
+    if head is not None:
+        head.register_forward_pre_hook(_in_one_piece)
+
+
+def _in_one_piece(_: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (given[0].contiguous(), *given[1:])
 
 
 def _refuse_nan(_: Tensor, scores: Tensor) -> Tensor:

@@ -57,6 +57,16 @@ def log_likelihoods(model: Any, tokens: list[int]) -> list[float]:
     return [float(logits[i - 1].log_softmax(0)[token]) for i, token in enumerate(tokens) if i]
 
 
+def test_the_head_is_given_one_piece(base: Loaded, pairs: list[TokenizedPair]) -> None:
+    """Of a slice torch makes a product for each row: in 16 bits, with a copy of the head for each."""
+    seen: list[bool] = []
+    engine = base.engine()
+    handle = base.model.lm_head.register_forward_hook(lambda _, given, found: seen.append(given[0].is_contiguous()))
+    engine.answer_likelihoods(pairs[:4])
+    handle.remove()
+    assert seen == [True]
+
+
 def test_a_pair_is_the_chat_template_with_the_answer_and_its_end(base: Loaded, examples: list[Example]) -> None:
     for example in examples:
         pair = base.engine().tokenize(example.prompt, example.answer)
