@@ -41,12 +41,14 @@ class MergeRate:
 
     Args:
         make_s: seconds per element of a candidate, of any but the first.
+        cpu_s: the same, of all its threads on the cores: others that are at work there do not count.
         rank_s: seconds per element that a method sorts, of one expert.
         memory: see `memory_gb_s`.
         disk: GB/s of a first reading of files.
     """
 
     make_s: float
+    cpu_s: float
     rank_s: float
     memory: float
     disk: float
@@ -104,10 +106,11 @@ def measure_merging(sampled: SampledMerge) -> MergeRate:
             recipes = _recipes(sampled, folders)
             sorting_s = _timed_s(lambda: candidate.sources.of(next(recipes)))
             candidate.make(next(recipes))  # compiles, and makes the pages of the candidate its own
-            make_s = median(_rounds(candidate, recipes))
+            rounds = list(_rounds(candidate, recipes))
     n = sum(map(prod, sampled.shapes))
     sorts = METHOD_SIGNATURES[sampled.method].ranking is not None
-    return MergeRate(make_s / n, sorting_s / n / sampled.n_experts if sorts else 0.0, memory_gb_s(), disk)
+    make_s, cpu_s = (median(one[i] for one in rounds) / n for i in (0, 1))
+    return MergeRate(make_s, cpu_s, sorting_s / n / sampled.n_experts if sorts else 0.0, memory_gb_s(), disk)
 
 
 def memory_gb_s() -> float:
@@ -179,14 +182,16 @@ def _number(found: BaseDistribution, seventh: int) -> float:
     return round(value) if isinstance(found, IntDistribution) else value
 
 
-def _rounds(candidate: LiveCandidate, recipes: Iterator[MergeRecipe]) -> Iterator[float]:
+def _rounds(candidate: LiveCandidate, recipes: Iterator[MergeRecipe]) -> Iterator[tuple[float, float]]:
+    """Seconds of each, by the clock and on the cores."""
     started = time.perf_counter()
     for turn in range(_MAX_ROUNDS):
         if turn >= _MIN_ROUNDS and time.perf_counter() - started > _BUDGET_S:
             return
         recipe = next(recipes)
         candidate.forget()
-        yield _timed_s(partial(candidate.make, recipe))
+        on_cores = time.process_time()
+        yield _timed_s(partial(candidate.make, recipe)), time.process_time() - on_cores
 
 
 def _timed_s(work: Callable[[], object]) -> float:

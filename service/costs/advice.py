@@ -12,6 +12,8 @@ from workers.checkpoints import CheckpointHeader
 from workers.merge_memory import RankingPlace, SourcePlace
 
 _GIB = 2**30
+# Threads also wait for each other.
+_BUSY = 1.5
 
 
 def advice(plan: ModelPlan, header: CheckpointHeader) -> list[str]:
@@ -48,7 +50,9 @@ def _with_vllm(plan: ModelPlan, header: CheckpointHeader) -> GpuFit:
 
 
 def _of_sources(plan: ModelPlan) -> Iterator[str]:
-    if plan.memory.kept.sources is not SourcePlace.STREAMED or plan.planned.engine == "vllm":
+    # With vLLM they always are; and what does not fit at all has no place for them.
+    is_streamed = plan.memory.kept.sources is SourcePlace.STREAMED
+    if not is_streamed or plan.planned.engine == "vllm" or (plan.gpus and not plan.gpus.fits):
         return
     yield (
         f"The sources are copied to the GPU for each candidate: to stay there they need {resident_gib(plan)} GiB of it "
@@ -85,6 +89,11 @@ def _of_times(plan: ModelPlan) -> Iterator[str]:
     if plan.time.missing and "merging" not in plan.time.missing:
         wanted = ",".join(f"{name}=GB/s" for name in plan.time.missing)
         yield f"The seconds of a candidate need bandwidths that this machine does not show: `--bandwidth {wanted}`."
+    if plan.slowdown is not None and plan.slowdown > _BUSY:
+        yield (
+            f"This machine is busy: the sample waited for cores, and took {plan.slowdown:.1f} times as long as they "
+            "worked at it. Plan again when it is idle, or with fewer `--cpus`."
+        )
 
 
 def _gib(size_bytes: int) -> str:

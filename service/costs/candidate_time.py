@@ -47,6 +47,7 @@ class TimeOfCandidates:
         memory: of one.
         n_elements: of a candidate.
         speeds: what is known of the machine.
+        n_gpus: of each worker; with vLLM each of them merges the whole model.
         reads_disk: the page cache does not hold what is read.
     """
 
@@ -54,6 +55,7 @@ class TimeOfCandidates:
     memory: WorkerMemory
     n_elements: int
     speeds: Speeds
+    n_gpus: int = 1
     reads_disk: bool = False
 
     def time(self) -> CandidateTime:
@@ -84,7 +86,7 @@ class TimeOfCandidates:
             return {"device": device_s, "launches": launches_s, "link": self._rankings_s()}
         source_bytes = self.memory.kept.source_bytes
         # Each tensor is read where it is mapped and written to a buffer, by the thread that also launches.
-        staged_s = bandwidths.seconds("memory", 2 * source_bytes * self.planned.count)
+        staged_s = bandwidths.seconds("memory", 2 * source_bytes * self.planned.count * self.n_gpus)
         link_s, rankings_s = bandwidths.seconds("link", source_bytes), self._rankings_s()
         return {
             "device": device_s,

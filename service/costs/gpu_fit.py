@@ -17,7 +17,7 @@ class GpuFit:
     """What a worker takes.
 
     Args:
-        n_gpus: the fewest that hold a candidate; where none do, the most that were tried.
+        n_gpus: the fewest that hold a candidate; where none do, those that lack least.
         memory: of the worker with these.
         fits: whether they hold it.
     """
@@ -31,7 +31,7 @@ def fit_gpus(of: MemoryOfWorkers) -> GpuFit:
     """The fewest GPUs: one with transformers; with vLLM as many as divide the attention heads."""
     sizes = (1,) if of.planned.engine == "transformers" else tuple(tensor_parallel_sizes(of.header.config))
     found = [GpuFit(n, memory := of.on_gpus(n), memory.device_bytes <= of.planned.gpu_bytes) for n in sizes]
-    return next((fit for fit in found if fit.fits), found[-1])
+    return next((fit for fit in found if fit.fits), min(found, key=lambda fit: fit.memory.device_bytes))
 
 
 def tensor_parallel_sizes(config: Mapping[str, Any]) -> Iterator[int]:

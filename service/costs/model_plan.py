@@ -38,6 +38,8 @@ class ModelPlan:
         reads_disk: a node's memory is known, and does not hold those pages.
         time: of a candidate.
         first_s: what the first one takes besides, to sort; None where it was not measured.
+        slowdown: seconds of the sample by the clock for each that its threads had a core: above 1 where others are at
+            work here; None where nothing was measured.
     """
 
     architecture: str
@@ -52,6 +54,7 @@ class ModelPlan:
     reads_disk: bool
     time: CandidateTime
     first_s: float | None
+    slowdown: float | None = None
 
     @property
     def fits(self) -> bool:
@@ -102,8 +105,9 @@ def plan_model(header: CheckpointHeader, planned: PlannedWorkers, speeds: Speeds
         gpus=gpus,
         node_bytes=node_bytes,
         reads_disk=reads_disk,
-        time=TimeOfCandidates(planned, memory, n_elements, speeds, reads_disk).time(),
+        time=TimeOfCandidates(planned, memory, n_elements, speeds, gpus.n_gpus if gpus else 1, reads_disk).time(),
         first_s=_sorting_s(planned, n_elements, speeds),
+        slowdown=_slowdown(planned, speeds),
     )
 
 
@@ -127,6 +131,10 @@ def _sorting_s(planned: PlannedWorkers, n_elements: int, speeds: Speeds) -> floa
     if speeds.rate is None:
         return None
     return speeds.rate.rank_s * n_elements * planned.n_experts
+
+
+def _slowdown(planned: PlannedWorkers, speeds: Speeds) -> float | None:
+    return None if speeds.rate is None else speeds.rate.make_s * planned.n_threads / speeds.rate.cpu_s
 
 
 def resident_gib(plan: ModelPlan) -> int:

@@ -76,7 +76,7 @@ class MemoryOfWorkers:
 
     def on_gpus(self, n_gpus: int) -> WorkerMemory:
         """Of a worker whose candidate is spread over so many GPUs."""
-        found = self._sized(self.cache_gib(n_gpus))
+        found = self._sized(self.cache_gib)
         host = self._host_bytes(found, n_gpus)
         return replace(found, host_bytes=host, device_bytes=self._device_bytes(found, n_gpus))
 
@@ -88,13 +88,15 @@ class MemoryOfWorkers:
         later += max(found.merging_bytes, found.scoring.total_bytes)
         return replace(found, host_bytes=_PROCESS_BYTES + max(at_first, later))
 
-    def cache_gib(self, n_gpus: int) -> float:
+    @property
+    def cache_gib(self) -> float:
         """What is given, or what a GPU has left, in whole GiB."""
         planned = self.planned
         if planned.cache_gib is not None or planned.engine == "vllm":
             return planned.default_cache_gib
-        left = planned.gpu_bytes - self._device_bytes(self._sized(0), n_gpus)
-        return max(0, left // _GIB)
+        found = self._sized(0)
+        working = max(found.merging_bytes, found.sorting_bytes, found.scoring.total_bytes)
+        return max(0, (planned.gpu_bytes - _DEVICE_CONTEXT_BYTES - found.candidate_bytes - working) // _GIB)
 
     def _sized(self, cache_gib: float) -> WorkerMemory:
         planned = self.planned
@@ -123,8 +125,11 @@ class MemoryOfWorkers:
         return max(own, _CUDA_PROCESS_BYTES + loaded) * (n_gpus if is_vllm else 1)
 
     def _device_bytes(self, found: WorkerMemory, n_gpus: int) -> int:
-        kept = found.kept.worker_bytes if found.kept.sources is SourcePlace.RESIDENT else 0
-        working = found.merging_bytes + kept
+        is_resident = found.kept.sources is SourcePlace.RESIDENT
+        kept = found.kept.worker_bytes if is_resident else 0
+        # What is resident is sorted there, and beside the sources.
+        sorting = found.kept.source_bytes + found.sorting_bytes if is_resident else 0
+        working = max(found.merging_bytes + kept, sorting)
         if self.planned.engine != "vllm":
             return _DEVICE_CONTEXT_BYTES + found.candidate_bytes + max(working, kept + found.scoring.total_bytes)
         # vLLM's share holds its part of the model and of a batch; what is merged must lie beside the share.

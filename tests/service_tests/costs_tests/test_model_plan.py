@@ -23,7 +23,7 @@ from workers.merge_traffic import MergeTraffic
 
 REPOSITORY = Path(__file__).parents[3]
 FAMILY = REPOSITORY / "service" / "demo" / "tiny_family"
-RATE = MergeRate(make_s=1e-9, rank_s=5e-8, memory=20.0, disk=2.0)
+RATE = MergeRate(make_s=1e-9, cpu_s=2e-9, rank_s=5e-8, memory=20.0, disk=2.0)
 H100 = Speeds(Bandwidths(memory=100, device=3000, link=25, disk=5), traffic=MergeTraffic(100, 1e-9))
 
 
@@ -132,6 +132,14 @@ def test_gpus_by_memory_and_heads(
         assert plan.memory.kept.sources is SourcePlace.STREAMED
 
 
+def test_what_no_gpus_hold_is_said(shapes: dict[str, CheckpointHeader]) -> None:
+    """The masks of TIES lie beside vLLM's share, whatever the number of GPUs."""
+    plan = on_gpu(shapes["llama-3-70b"], engine="vllm", method="ties")
+    assert plan.gpus is not None
+    assert (plan.gpus.n_gpus, plan.fits) == (4, False)
+    assert "4 GPUs of 80 GiB are not enough" in advice(plan, shapes["llama-3-70b"])[0]
+
+
 def test_pages_that_a_node_does_not_hold_are_read_from_the_disk(small: CheckpointHeader) -> None:
     large, middle, tiny = (
         plan_model(small, PlannedWorkers(dtype="bfloat16", node_gib=gib), Speeds(Bandwidths(disk=2), RATE))
@@ -149,6 +157,14 @@ def test_what_is_not_known_is_asked_for(small: CheckpointHeader) -> None:
     assert plan.time.make_s is None
     assert plan.time.missing == ("memory", "link")
     assert "`--bandwidth memory=GB/s,link=GB/s`" in advice(plan, small)[-1]
+
+
+def test_seconds_of_a_busy_machine_are_called_so(small: CheckpointHeader) -> None:
+    busy = replace(RATE, make_s=4 * RATE.cpu_s)
+    found = [plan_model(small, PlannedWorkers(n_threads=2), Speeds(rate=rate)) for rate in (RATE, busy)]
+    assert [plan.slowdown for plan in found] == [1, 8]
+    assert advice(found[0], small) == []
+    assert "took 8.0 times as long" in advice(found[1], small)[0]
 
 
 def test_plans_are_plain_values(small: CheckpointHeader) -> None:
