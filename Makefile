@@ -66,6 +66,9 @@ bench-gradient: real-trio  ## What an evaluation with gradients costs beside a p
 bench-nodes: $(VENV)/.installed-dev  ## A node's copy of the weights: memory of 4 processes that map it, and the speed of its digest
 	$(BIN)/python -m benchmarks.node_weights
 
+bench-plan: $(VENV)/.installed  ## `plan --config` held against a worker over random models of 1.1 B parameters; 22 GB of disk
+	$(BIN)/python -m benchmarks.large_model_plan
+
 bench-service: $(VENV)/.installed-dev  ## 50 clients while 4 searches run; first paint of 5,000 trials in a browser
 	$(BIN)/python -m benchmarks.service_latency --real
 	$(BIN)/python -m benchmarks.page_paint

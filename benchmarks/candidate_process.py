@@ -15,11 +15,16 @@ class CandidateProcess:
 
     Args:
         command: prints a line of JSON with `seconds` and `peak_bytes` for every path on its stdin.
+
+    Attributes:
+        peak_bytes: as last answered.
+        answer: the whole of it.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.peak_bytes = 0
+        self.answer: dict[str, float] = {}
 
     def make_s(self, path: Path) -> float:
         """Seconds of one candidate.
@@ -36,9 +41,9 @@ class CandidateProcess:
             line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"The process must answer with a line of JSON for {path}, but it has ended.")
-        answer = json.loads(line)
-        self.peak_bytes = int(answer["peak_bytes"])
-        return float(answer["seconds"])
+        self.answer = json.loads(line)
+        self.peak_bytes = int(self.answer["peak_bytes"])
+        return self.answer["seconds"]
 
     def __enter__(self) -> Self:
         return self
