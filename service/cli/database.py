@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from service.cli.consoles import messages, results
@@ -27,6 +30,31 @@ def stop() -> None:
     running = server.is_running()
     server.stop()
     messages.print(f"The server of {server.folder} {'is stopped' if running else 'was not running'}.")
+
+
+@database.command(cls=CommandHere)
+def dump(file: Annotated[Path, typer.Argument(help="The file, for `pg_restore`; replaced if it is there.")]) -> None:
+    """Write all studies into a file, as they are at one moment; searches go on meanwhile."""
+    from service.database.connection import database_url, shown_url
+    from service.database.dump import dump_database
+
+    url = database_url()
+    dump_database(url, file)
+    messages.print(f"{shown_url(url)} is in {file}: {file.stat().st_size / 1e6:.1f} MB.", soft_wrap=True)
+
+
+@database.command(cls=CommandHere)
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `dump` or `pg_dump --format=custom` has written.", exists=True)],
+) -> None:
+    """Fill an empty database from a dump; the same commands then continue its searches."""
+    from service.database.connection import connect, database_url, shown_url
+    from service.database.dump import restore_database
+
+    url = database_url()
+    restore_database(url, file)
+    connect(url).dispose()  # brings the tables of an older version up to date
+    messages.print(f"{file} is in {shown_url(url)}.", soft_wrap=True)
 
 
 @database.command(cls=CommandHere)

