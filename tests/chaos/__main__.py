@@ -7,7 +7,7 @@ import sys
 import time
 
 from tests.chaos.jobs import end_when_terminated, outcomes_of
-from tests.chaos.report import lines_of, table_of
+from tests.chaos.report import blanks_in, lines_of, table_of
 from tests.chaos.schedule import schedule_of
 
 
@@ -22,7 +22,8 @@ def main() -> int:
         print("\n".join(lines_of(outcome)), flush=True)
     print()
     print("\n".join(table_of(outcomes, time.monotonic() - started)))
-    return int(any(outcome.violations for outcome in outcomes) or len(outcomes) < len(seeds))
+    is_violated = any(outcome.violations for outcome in outcomes)
+    return int(is_violated or bool(blanks_in(outcomes)) or len(outcomes) < len(seeds))
 
 
 def _arguments() -> argparse.Namespace:

@@ -46,6 +46,7 @@ ON_EXPORTS = frozenset({Kind.EXPORT_KILLED, Kind.EXPORT_DISK_FULL})
 ON_DATABASE = frozenset(
     {Kind.POSTGRES_RESTARTED, Kind.POSTGRES_CRASHED, Kind.CONNECTIONS_DROPPED, Kind.DATABASE_DISK_FULL}
 )
+NEED_A_DISK = frozenset({Kind.DATABASE_DISK_FULL, Kind.CACHE_DISK_FULL})
 # They are in the search from its start; the others happen to it at a moment.
 BUILT_IN = frozenset({Kind.CACHE_DISK_FULL, Kind.NON_FINITE_SCORES})
 # What may befall any search beside the kind that its seed stands for.

@@ -29,13 +29,15 @@ from tests.chaos.schedule import Pool, Search
 from workers.candidate_worker import CandidateWorker
 from workers.evaluation import Assignment
 from workers.merge_memory import DEFAULT_CACHE_GIB
+from workers.worker_pools.worker_shell import WorkerShell
 
 # The write-ahead log alone takes 64 MB.
 _DATABASE_BYTES = 400 << 20
 # As many examples of each set: what is scored is not what is tested.
 _N_SEARCH, _N_HOLDOUT = 24, 6
 _SETS = {"alignment": ("safety", "refusal_margin"), "expertise": ("domain", "answer_likelihood")}
-WORKER = "ray::CandidateWor"
+# As Ray calls the processes of its actors, and the system cuts it off.
+_WORKER = f"ray::{WorkerShell.__name__}"[:15]
 
 
 class Workbench:
@@ -155,7 +157,7 @@ class Workbench:
 
 def workers_among(processes: list[psutil.Process]) -> list[psutil.Process]:
     """The workers of candidates."""
-    return [process for process in processes if name_of(process).startswith(WORKER)]
+    return [process for process in processes if name_of(process).startswith(_WORKER)]
 
 
 def write_clock(path: Path, offset_s: float = 0.0) -> Path:

@@ -31,7 +31,7 @@ def assert_whole(trials: list[tuple[Any, ...]]) -> None:
 
 
 def workers_of(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [process for process in processes if process.name().startswith("ray::CandidateWor")]
+    return [process for process in processes if process.name().startswith("ray::WorkerShel")]
 
 
 def test_ctrl_c(
