@@ -22,8 +22,8 @@ from benchmarks.candidate_process import CandidateProcess
 from benchmarks.candidate_rounds import recipe_of
 from benchmarks.random_checkpoints import write_family
 from service.costs import Bandwidths, ModelPlan, PlannedWorkers, Speeds, measure_speeds, plan_model
+from workers.cache_folder import FOLDER_VARIABLE
 from workers.checkpoints.config_header import header_of_config
-from workers.inference_engines.reply_cache import FOLDER_VARIABLE
 
 CONFIG = Path(__file__).parent / "shapes" / "llama-1b.json"
 _EXPERTS = ("first", "second")
