@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from operator import attrgetter
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -15,15 +17,25 @@ class TrialNews:
     """
 
     def __init__(self) -> None:
-        self._n_seen = 0
-        self._unfinished: Sequence[int] = ()
+        self._next = 0
+        # Numbers before that of trials that are not finished, or not known yet: another driver may just have made one.
+        self._open: Sequence[int] = ()
 
     def read(self, study: Study) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
         """The trials that are complete, since the last call, and those that run now; by number."""
         trials = study.get_trials(deepcopy=False)
-        # Optuna numbers trials without gaps: a trial's number is its place.
-        open_ones = [trials[number] for number in (*self._unfinished, *range(self._n_seen, len(trials)))]
-        self._n_seen = len(trials)
-        self._unfinished = [trial.number for trial in open_ones if not trial.state.is_finished()]
-        complete = [trial for trial in open_ones if trial.state == TrialState.COMPLETE]
-        return complete, [trial for trial in open_ones if trial.state == TrialState.RUNNING]
+        n_numbers = trials[-1].number + 1 if trials else 0
+        looked_at = {number: _at(trials, number) for number in (*self._open, *range(self._next, n_numbers))}
+        known = [trial for trial in looked_at.values() if trial is not None]
+        self._next = max(self._next, n_numbers)
+        self._open = [number for number, trial in looked_at.items() if trial is None or not trial.state.is_finished()]
+        complete = [trial for trial in known if trial.state == TrialState.COMPLETE]
+        return complete, [trial for trial in known if trial.state == TrialState.RUNNING]
+
+
+def _at(trials: Sequence[FrozenTrial], number: int) -> FrozenTrial | None:
+    """The trial of a number, among trials by number; its place, where none before it is missing."""
+    place = number
+    if place >= len(trials) or trials[place].number != number:
+        place = bisect_left(trials, number, key=attrgetter("number"))
+    return trials[place] if place < len(trials) and trials[place].number == number else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import optuna
 import pytest
@@ -75,3 +76,14 @@ def test_news_are_read_once() -> None:
     study.ask()
     complete, running = news.read(study)
     assert [[trial.number for trial in each] for each in (complete, running)] == [[1], [3, 4]]
+
+
+def test_a_trial_may_be_learned_of_after_later_ones() -> None:
+    """As where another driver makes one between this one's look at the study and its own trial."""
+    study, news = optuna.create_study(), TrialNews()
+    for value in (0.0, 1.0, 2.0, 3.0):
+        study.tell(study.ask(), value)
+    trials = study.trials
+    for known, found in (([0, 2], [0, 2]), ([0, 2], []), ([0, 1, 2], [1]), ([0, 1, 2, 3], [3])):
+        seen = SimpleNamespace(get_trials=lambda deepcopy, known=known: [trials[number] for number in known])
+        assert [trial.number for trial in news.read(cast(optuna.Study, seen))[0]] == found
