@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.scale.durations import Durations
+from benchmarks.scale.growth import by_parts
 from benchmarks.scale.simulated_pool import Shift, SimulatedPool
 from benchmarks.scale.stage_clock import StageClock, TimedSampler, TimedStudy
 from service.database.connection import connect, database_url
@@ -84,6 +85,11 @@ class DriverRun:
     cpu_s: float
     waited_s: float
     rss_mib: float
+
+    @property
+    def costs_ms(self) -> list[float]:
+        """CPU of a trial, an ask and a tell, by tenths of the run: at first there are more asks, at last more tells."""
+        return [2e3 * cost for cost in by_parts([self.started_cpu_s, *self.clock.marks_s])]
 
     @property
     def busy_ms(self) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from benchmarks.scale.driver_run import DriverRun, Scale
-from benchmarks.scale.growth import PARTS, by_parts, growth
+from benchmarks.scale.durations import Durations
+from benchmarks.scale.growth import PARTS, growth
 from benchmarks.scale.postgres_cost import ServerCost
 from benchmarks.scale.utilisation import utilisation
 
@@ -27,20 +28,23 @@ def lines(scale: Scale, runs: Sequence[DriverRun], before: ServerCost, after: Se
         f"{scale.examples} examples per objective: {wall_s:.1f} s"
     )
     used = utilisation([shift for run in runs for shift in run.shifts], scale.workers)
-    yield (
-        f"utilisation  {used.filled:.1%} as long as there is work for all; {used.whole:.1%} until the last is over "
-        f"(at best {used.ideal:.1%}: towards the end workers run out of work)"
-    )
+    mean_s = Durations(scale.seconds).mean_s
+    if mean_s > 0:
+        yield (
+            f"utilisation  {used.filled:.1%} as long as there is work for all; {used.whole:.1%} until the last is over "
+            f"(at best {used.ideal:.1%}: towards the end workers run out of work)"
+        )
     yield f"rate         {n_trials / wall_s:.1f} asks and as many tells per second"
     for index, run in enumerate(runs, 1):
         yield from _of_driver(index, run)
     yield _of_server(before, after, n_trials)
-    yield from _verdicts(used.filled, runs)
+    if mean_s >= PROMISED_AT_S:
+        yield from _verdicts(used.filled, runs)
 
 
 def _of_driver(index: int, run: DriverRun) -> Iterator[str]:
-    n_trials, clock = len(run.clock.told_cpu_s), run.clock
-    costs = [cost * 1e3 for cost in by_parts([run.started_cpu_s, *clock.told_cpu_s])]
+    n_trials = len(run.clock.told_cpu_s)
+    costs = run.costs_ms
     yield f"driver {index}     {n_trials} trials; {run.busy_ms:.1f} ms per trial when it does not wait for evaluations"
     yield f"  CPU ms per trial, by tenths of the run: {'  '.join(f'{cost:.1f}' for cost in costs)}"
     yield f"  law        {growth(costs, n_trials / PARTS)}"
@@ -78,8 +82,7 @@ def _of_server(before: ServerCost, after: ServerCost, n_trials: int) -> str:
 def _verdicts(filled: float, runs: Sequence[DriverRun]) -> Iterator[str]:
     yield f"{_verdict(filled >= PROMISED_UTILISATION)}: utilisation {filled:.1%}, promised {PROMISED_UTILISATION:.0%}"
     for run in runs:
-        costs = by_parts([run.started_cpu_s, *run.clock.told_cpu_s])
-        grown = costs[-1] / costs[0]
+        grown = run.costs_ms[-1] / run.costs_ms[0]
         yield (
             f"{_verdict(grown <= PROMISED_GROWTH)}: CPU per trial in the last tenth {grown:.2f} times that in the "
             f"first, promised at most {PROMISED_GROWTH}"

@@ -23,19 +23,25 @@ STAGES = ("sampler", "ask", "tell", "progress", "rest")
 
 @dataclass(slots=True)
 class StageClock:
-    """CPU and wall seconds by stage; and the process's CPU seconds when each trial was told.
+    """CPU and wall seconds by stage; and the process's CPU seconds when each trial was asked for and told.
 
     Args:
         cpu_s: stage → of this thread.
         wall_s: stage → likewise.
         told_cpu_s: of the whole process, in the order in which trials were told.
+        asked_cpu_s: likewise, as they were asked for.
     """
 
     cpu_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     wall_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     told_cpu_s: list[float] = field(default_factory=list)
-    asked_s: list[float] = field(default_factory=list)
+    asked_cpu_s: list[float] = field(default_factory=list)
     _left: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def marks_s(self) -> list[float]:
+        """CPU seconds of the process at each ask and each tell, two of a trial."""
+        return sorted([*self.asked_cpu_s, *self.told_cpu_s])
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -70,7 +76,7 @@ class TimedStudy(SearchStudy):
         with self.clock.stage("ask"):
             asked = super().ask()
         if asked:
-            self.clock.asked_s.append(time.perf_counter())
+            self.clock.asked_cpu_s.append(time.process_time())
         return asked
 
     def tell(self, number: int, evaluation: Evaluation) -> bool:
