@@ -54,8 +54,10 @@ class StageClock:
             self.cpu_s[name] += self._left[0] - started[0]
             self.wall_s[name] += self._left[1] - started[1]
 
-    def progressed(self, _: SearchProgress) -> None:
+    def progressed(self, progress: SearchProgress) -> None:
         """A loop's `on_progress`: since the end of the tell, it has measured where the search stands."""
+        if progress.last is None:
+            return  # at the end: what other drivers did
         now = _now()
         self.cpu_s["progress"] += now[0] - self._left[0]
         self.wall_s["progress"] += now[1] - self._left[1]
