@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import queue
 import socket
 import threading
@@ -58,13 +59,15 @@ class SlowDatabase:
         """End all connections as a network does that fails; how many there were."""
         return sum(connection.cut() for connection in self._connections)
 
-    def go_away(self, for_s: float) -> None:
-        """Cut all connections, and take no more for a while."""
+    def go_away(self, for_s: float = math.inf) -> None:
+        """Cut all connections, and take no more for a while, or until it comes back."""
         self.is_away = True
         self.cut()
-        threading.Timer(for_s, self._come_back).start()
+        if for_s < math.inf:
+            threading.Timer(for_s, self.come_back).start()
 
-    def _come_back(self) -> None:
+    def come_back(self) -> None:
+        """Take connections again."""
         self.is_away = False
 
     def lose_answer(self, n_before: int = 0) -> None:

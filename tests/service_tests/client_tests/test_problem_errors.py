@@ -18,10 +18,12 @@ Connect = Callable[..., RemoteService]
 TOKEN = "a-token-that-nobody-may-read"
 
 MESSAGE = "`weight` must be low <= high, but got [2, 1]."
+# Those that come back as the one above them: what differs is in their words.
+_AS_CHECKPOINT_ERRORS = (errors.IncompatibleModelsError, errors.MisplacedModelError)
 USER_ERRORS = [
     kind
     for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, errors.UserError) and kind is not errors.IncompatibleModelsError
+    if isinstance(kind, type) and issubclass(kind, errors.UserError) and kind not in _AS_CHECKPOINT_ERRORS
 ]
 
 

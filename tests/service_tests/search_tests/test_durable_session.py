@@ -58,17 +58,22 @@ def test_an_outage_costs_no_evaluation(
 ) -> None:
     """During the search, and when its front is scored on held-out examples."""
     pool, told = make_pool(3), list[str]()
-    outages = iter([5, 12])
+    outages, verdicts = iter([5, 12]), iter([True])
 
     def progress(shown: Any) -> None:
         if shown.n_finished in (5, 12) and next(outages, None):
-            proxy.go_away(0.5)
+            proxy.go_away()
 
-    verdicts = iter([True])
+    def verdict_given() -> None:
+        if next(verdicts, False):
+            proxy.go_away()
+
+    def outage(message: str) -> None:
+        told.append(message)
+        proxy.come_back()
+
     with DurableSession(prepared, proxy.url, pool) as search:
-        search.run(
-            progress, on_verdict=lambda: proxy.go_away(0.5) if next(verdicts, False) else None, on_outage=told.append
-        )
+        search.run(progress, on_verdict=verdict_given, on_outage=outage)
     assert finished_numbers(prepared, database_url) == list(range(N_EVALUATIONS))
     assert pool.submitted[:N_EVALUATIONS] == list(range(N_EVALUATIONS))
     verdict = pool.submitted[N_EVALUATIONS:]
