@@ -10,11 +10,13 @@ from weakref import WeakKeyDictionary
 
 from optuna.samplers import BaseGASampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from service.samplers.trial_news import TrialNews
 
 _by_number = attrgetter("number")
+# Of a crossover; without them, a candidate is drawn at random.
+_FEWEST_PARENTS = 2
 
 
 class Generations:
@@ -86,16 +88,18 @@ class GenerationalSampler(BaseGASampler):
         """As Optuna's: those that the study names, or those that are chosen now and named there.
 
         What was chosen is read back from the study next time, where another driver may have been before this one.
+        Trials that it has named, and finished since this one's look at the study, are left out until the next look.
         """
         known = self._known(study)
         if generation == 0 or generation in known.parents:
             return known.parents.get(generation, [])
         key = f"{self._get_parent_cache_key_prefix()}{generation}"
-        is_named = key in study._storage.get_study_system_attrs(study._study_id)
-        parents = super().get_parent_population(study, generation)
-        if is_named:
+        named = study._storage.get_study_system_attrs(study._study_id).get(key)
+        found = super().get_parent_population(study, generation)
+        parents = [trial for trial in found if trial.state == TrialState.COMPLETE]
+        if named is not None and len(parents) == len(named):
             known.keep_parents(generation, parents)
-        return parents
+        return parents if len(parents) >= _FEWEST_PARENTS else []
 
     def _known(self, study: Study) -> Generations:
         if study not in self._generations:

@@ -15,6 +15,7 @@ from optuna.samplers.nsgaii import SBXCrossover
 from optuna.trial import TrialState
 
 from service.samplers import Nsga2, Nsga3, Sampler, SearchShape, TrialSeededSampler
+from service.samplers.generations import GenerationalSampler
 from service.samplers.trial_news import TrialNews
 
 SPACE: dict[str, BaseDistribution] = {f"x{i}": FloatDistribution(0.0, 1.0) for i in range(4)}
@@ -87,3 +88,19 @@ def test_a_trial_may_be_learned_of_after_later_ones() -> None:
     for known, found in (([0, 2], [0, 2]), ([0, 2], []), ([0, 1, 2], [1]), ([0, 1, 2, 3], [3])):
         seen = SimpleNamespace(get_trials=lambda deepcopy, known=known: [trials[number] for number in known])
         assert [trial.number for trial in news.read(cast(optuna.Study, seen))[0]] == found
+
+
+@pytest.mark.parametrize("n_complete", [0, 1, 5])
+def test_parents_that_another_driver_has_named_may_still_run_here(n_complete: int) -> None:
+    study = search(Nsga2(), n_trials=60)
+    sampler = Nsga2().build(0, SHAPE)
+    assert isinstance(sampler, GenerationalSampler)
+    ids = {state: [each._trial_id for each in study.trials if each.state == state] for state in TrialState}
+    named = ids[TrialState.RUNNING] + ids[TrialState.COMPLETE][:n_complete]
+    study._storage.set_study_system_attr(0, "NSGAIISampler:parent:99", named)
+    known = sampler.get_parent_population(study, 99)
+    assert [trial._trial_id for trial in known] == (ids[TrialState.COMPLETE][:n_complete] if n_complete > 1 else [])
+    for trial_id in ids[TrialState.RUNNING]:
+        study.tell(trial_id, [0.5, 0.5])
+    for _ in range(2):
+        assert [trial._trial_id for trial in sampler.get_parent_population(study, 99)] == sorted(named)
