@@ -146,7 +146,10 @@ def search_until(
         spent, _, budget = progress.partition("/")
         told = re.compile(rf"^([\d.]+)/{budget} ", re.MULTILINE)
         # One with gradients costs several evaluations, so that a line may be passed over.
-        eventually(lambda: any(float(n) >= float(spent) for n in told.findall((tmp_path / "stderr").read_text())))
+        eventually(
+            lambda: any(float(n) >= float(spent) for n in told.findall((tmp_path / "stderr").read_text())),
+            timeout_s=180,
+        )
         assert process.poll() is None
         return process, specification.stem
 
