@@ -80,6 +80,7 @@ class Command:
     surroundings: Surroundings
     stem: Path
     started: float = field(init=False)
+    _is_over: bool = field(init=False, default=False)
     _process: multiprocessing.process.BaseProcess = field(init=False)
 
     def __post_init__(self) -> None:
@@ -128,7 +129,11 @@ class Command:
 
     def members(self) -> list[psutil.Process]:
         """All living processes of its session, also when it is gone itself."""
-        return [process for process in psutil.process_iter() if _lives_in(process, self.pid)]
+        if self._is_over:
+            return []  # by now, the number may be another session's
+        found = [process for process in psutil.process_iter() if _lives_in(process, self.pid)]
+        self._is_over = not found and self.exit_code is not None
+        return found
 
     def kill(self) -> None:
         """End whatever is left of its session."""
