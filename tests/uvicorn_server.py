@@ -18,7 +18,7 @@ def running(app: FastAPI) -> Iterator[str]:
     """Answer calls at the URL that is given, until the context ends."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = ServiceServer(app)
-    thread = threading.Thread(target=server.run, args=([listener],))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:
         while not server.started:
@@ -26,5 +26,6 @@ def running(app: FastAPI) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join()
+        thread.join(timeout=60)
         listener.close()
+        assert not thread.is_alive(), "The server must end when it is told to."

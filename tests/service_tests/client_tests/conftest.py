@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from random import Random
 
 import pytest
-import uvicorn
 from optuna.distributions import BaseDistribution, FloatDistribution
 from sqlalchemy import Engine
 
@@ -20,6 +17,7 @@ from service.samplers import SAMPLERS, SearchShape, TrialSeededSampler
 from service.settings import ServiceSettings
 from service.studies import Driver, SearchStudy, StudyIdentity, StudyPlan
 from tests.scripted_server import ScriptedServer, running
+from tests.uvicorn_server import running as running_service
 from workers.evaluation import Evaluation, FailureReason, Score
 
 Scripted = Callable[..., ScriptedServer]
@@ -58,14 +56,8 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ser
 @pytest.fixture(scope="session")
 def service_url(settings: ServiceSettings, engine: Engine) -> Iterator[str]:
     """The service's application, answering at a socket; nothing drives its searches."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, engine), log_level="warning", ws="none"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    listening.close()
+    with running_service(create_app(settings, engine)) as url:
+        yield url
 
 
 @pytest.fixture
