@@ -7,7 +7,7 @@ VLLM_VENV := .venv-vllm
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 MERGEKIT_VENV := .venv-mergekit
 
-.PHONY: demo serve test test-all test-browser test-vllm fuzz chaos parity format clean real-trio hard-family
+.PHONY: demo serve test coverage test-all test-browser test-vllm fuzz chaos parity format clean real-trio hard-family
 .PHONY: bench-methods bench-scoring bench-search bench-gradient bench-service bench-nodes bench-scale bench-plan bench-tune
 .PHONY: paper-experiment method-fronts
 
@@ -17,8 +17,11 @@ demo: $(VENV)/.installed  ## Search the bundled tiny family and export a merge
 serve: $(VENV)/.installed  ## The service and its page, on this machine: http://127.0.0.1:8008/
 	$(BIN)/paretomerge serve
 
-test: $(VENV)/.installed-dev  ## Format, lint, types, tests with branch coverage
+test: $(VENV)/.installed-dev  ## Format, lint, types, tests
 	scripts/check
+
+coverage: $(VENV)/.installed-dev  ## The same, and which branches no test of this process took; twice as long
+	scripts/check --cov --cov-report=term
 
 test-all: $(VENV)/.installed-dev real-trio  ## The same, and a search over the real 135 M models
 	PARETOMERGE_MARKERS="not browser" PARETOMERGE_REAL_TRIO=$(CURDIR)/build/real-trio scripts/check

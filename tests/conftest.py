@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -26,6 +27,11 @@ COMMAND = Path(sys.executable).parent / "paretomerge"
 FAMILY = Path(__file__).parents[1] / "service" / "demo" / "tiny_family"
 # They would make typer and rich write for a terminal.
 TERMINAL_VARIABLES = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests have been imported, and stay: the garbage collector need not go through them again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

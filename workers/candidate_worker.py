@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from search_spaces import MergeRecipe
 from search_spaces.errors import CandidateError, ExportError, GenerationError
 from search_spaces.merge_recipe import BASE
+from workers.collector_pause import collector_paused
 from workers.evaluation import Assignment, Evaluation, FailureReason, GradientRequest, Score
 from workers.example_set import Example
 from workers.gradient_scoring import GradientScoring, ScoredGradients
@@ -228,6 +229,7 @@ def _open_vllm(setup: WorkerSetup, checkpoints: Mapping[str, OpenedCheckpoint]) 
     return engine, VllmCandidate(engine, checkpoints, setup.cache_gib)
 
 
+@collector_paused()
 def limit_threads(n_threads: int | None) -> None:
     """Let torch and the fused loops use so many threads in this process; None leaves their own choice."""
     import torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
 from typing import Annotated
@@ -88,6 +89,8 @@ def main() -> None:
     except (Exception, KeyboardInterrupt) as error:
         print(traceback.format_exc() if "--debug" in sys.argv else _told(error), file=sys.stderr)
         sys.exit(_exit_code(error))
+    finally:
+        gc.freeze()  # else the interpreter's end goes through all of torch once more, for more than a second
 
 
 def _exit_code(error: BaseException) -> int:

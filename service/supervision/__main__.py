@@ -13,7 +13,7 @@ import time
 
 from service.settings import ServiceSettings
 from service.supervision.handed_settings import read_settings
-from service.supervision.process_session import end_members
+from service.supervision.process_session import end_members, leave
 from service.supervision.supervise import LostError, supervise
 from workers.worker_pools.ray_connection import LOCAL
 
@@ -57,8 +57,7 @@ def _watch(parent: int, ends: threading.Event) -> None:
         pass
     ends.set()
     time.sleep(_GRACE_S)
-    end_members(os.getpid())
-    os._exit(1)
+    leave()
 
 
 if __name__ == "__main__":

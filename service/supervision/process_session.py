@@ -6,6 +6,7 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 
 def members(session: int) -> list[int]:
@@ -22,6 +23,12 @@ def end_members(session: int) -> None:
         if pid != os.getpid():
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def leave() -> NoReturn:
+    """End this process, the leader of its session, at once, and with it all others of the session."""
+    end_members(os.getpid())
+    os._exit(1)
 
 
 def _session_of(pid: int) -> int | None:

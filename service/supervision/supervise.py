@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import NoReturn
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,9 +14,12 @@ from service.database.connection import connect
 from service.registry import Pulse, SupervisorLock
 from service.settings import ServiceSettings
 from service.supervision.cluster import Cluster
+from service.supervision.cluster_watch import ClusterWatch
+from service.supervision.process_session import leave
 from service.supervision.supervisor import Supervisor
 
 _ROUND_S = 1.0
+_GONE = "The Ray cluster is gone; the searches go on in a new one."
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +48,8 @@ def supervise(settings: ServiceSettings, ends: threading.Event) -> None:
                 return
         cluster = _await_cluster(settings, engine, ends)
         if cluster is not None:
-            _go_round(Supervisor(settings, engine, cluster), cluster, lock, ends)
+            with ClusterWatch(cluster.answers, _leave):
+                _go_round(Supervisor(settings, engine, cluster), cluster, lock, ends)
             cluster.close()
     finally:
         lock.release()
@@ -87,7 +92,7 @@ def _await_cluster(settings: ServiceSettings, engine: Engine, ends: threading.Ev
 def _go_round(supervisor: Supervisor, cluster: Cluster, lock: SupervisorLock, ends: threading.Event) -> None:
     while not ends.is_set():
         if not cluster.answers():
-            raise LostError("The Ray cluster is gone; the searches go on in a new one.")
+            raise LostError(_GONE)
         try:
             if not lock.hold():
                 raise LostError("Another supervisor has come, while the database did not answer this one.")
@@ -95,6 +100,12 @@ def _go_round(supervisor: Supervisor, cluster: Cluster, lock: SupervisorLock, en
         except SQLAlchemyError as error:
             _log.warning("The database must answer, but does not: %s", _first_line(error))
         ends.wait(_ROUND_S)
+
+
+def _leave() -> NoReturn:
+    """While a call to the cluster that is gone has not come back."""
+    _log.warning(_GONE)
+    leave()
 
 
 def _first_line(error: Exception) -> str:

@@ -27,7 +27,7 @@ from workers.checkpoints import MappedCheckpoint
 Write = Callable[..., Path]
 Eventually = Callable[..., None]
 
-N_EVALUATIONS = 80
+N_EVALUATIONS = 150
 # What `paretomerge serve` does for its supervisor, and nothing else.
 PARENT = """
 import sys, time
@@ -180,9 +180,13 @@ def test_killed_driver(service: Service, disturbed: Disturbed, goes_on: Callable
 def test_killed_ray_head(
     service: Service, disturbed: Disturbed, goes_on: Callable[[], None], eventually: Eventually
 ) -> None:
+    """While the supervisor waits for an answer of it: then Ray itself would wait for a minute, and end the process."""
     goes_on()
     head, session = service.processes("gcs_server", "raylet"), service.session()
     assert len(head) == 2
+    for process in head:
+        process.suspend()
+    time.sleep(2)  # the supervisor asks once per second
     for process in head:
         process.kill()
     # Workers may still finish what they have: only what comes under the next cluster shows that the search goes on.

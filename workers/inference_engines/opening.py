@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.errors import CheckpointError
 from workers.checkpoints.header import read_json
 from workers.checkpoints.model_roots import on_this_node
+from workers.collector_pause import collector_paused
 from workers.inference_engines._base import TextGenerator
 from workers.inference_engines.model_source import ModelSource
 
@@ -21,6 +22,7 @@ _MAX_BATCH_TOKENS = 4096
 CLASSIFIER_SUFFIX = "ForSequenceClassification"
 
 
+@collector_paused()
 def load_checkpoint(folder: str, dtype: str, device: str) -> tuple[Any, Any]:
     """A causal language model in evaluation mode, and its tokenizer; never code from its folder, never the network.
 

@@ -69,7 +69,7 @@ def test_openapi(
         "--max-examples",
         "8",
         "--max-time",
-        "60",
+        "30",
         "--seed",
         "0",
         "--generation-database",

@@ -50,14 +50,14 @@ def test_two_searches_share_a_cluster_and_the_rest_goes_to_who_is_left(
 ) -> None:
     supervisor = make_supervisor()
     # The long one takes longer than a second worker does to load, on a quiet machine too.
-    short, long = launch(evaluations=7, count=2), launch(evaluations=300, count=2)
+    short, long = launch(evaluations=7, count=2), launch(evaluations=160, count=2)
     supervise_until(supervisor, lambda: searches.get(long).n_alive == 1)
     assert [searches.get(name).n_allotted for name in (short, long)] == [1, 1]
     supervise_until(supervisor, lambda: searches.get(short).state == SearchState.FINISHED)
     supervise_until(supervisor, lambda: searches.get(long).n_alive == 2)
     assert searches.get(long).n_allotted == 2
     supervise_until(supervisor, lambda: searches.get(long).state == SearchState.FINISHED)
-    for name, n in ((short, 7), (long, 300)):
+    for name, n in ((short, 7), (long, 160)):
         assert [trial.number for trial in load_study(engine, name).trials] == list(range(n))
     with engine.connect() as connection:
         cluster = connection.execute(text("SELECT cluster FROM paretomerge_supervisor")).scalar_one()
