@@ -126,7 +126,7 @@ def eventually() -> Callable[..., None]:
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, "it did not come about in time"
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     return wait
 

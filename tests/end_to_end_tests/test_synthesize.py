@@ -62,7 +62,7 @@ def write_synthesis(folder: Path, rows: int, **workers: Any) -> Path:
         "report": {
             name: {"set": str(FAMILY / f"{of}.jsonl"), "scorer": scorer} for name, (of, scorer) in report.items()
         },
-        "search": {"evaluations": 120, "sampler": "tpe"},
+        "search": {"evaluations": 80, "sampler": "tpe"},
         "workers": {"pool": "in_process"} | workers,
     }
     path = folder / "made.yaml"
@@ -120,11 +120,20 @@ def interrupted(
     return interrupt
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, run_command: Run) -> Path:
+    """The folder of the same sets, made in one go."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert run_command("synthesize", write_synthesis(folder, 48)).returncode == 0
+    return folder
+
+
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_what_was_answered_before_an_interruption_is_kept(
     tmp_path: Path,
     run_command: Run,
     interrupted: Callable[[signal.Signals], int],
+    whole: Path,
     number: signal.Signals,
     exit_code: int,
 ) -> None:
@@ -135,8 +144,6 @@ def test_what_was_answered_before_an_interruption_is_kept(
     remembered = re.search(r"(\d+) answers were there from an earlier run", done.stderr)
     assert remembered
     assert int(remembered[1]) >= 96  # the questions, and the base's answers
-    (tmp_path / "whole").mkdir()
-    assert run_command("synthesize", write_synthesis(tmp_path / "whole", 48)).returncode == 0
     for name in ("safety.jsonl", "domain.jsonl"):
-        found, wanted = (folder / "made-sets" / name for folder in (tmp_path, tmp_path / "whole"))
+        found, wanted = (folder / "made-sets" / name for folder in (tmp_path, whole))
         assert found.read_text() == wanted.read_text()
