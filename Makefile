@@ -7,7 +7,7 @@ VLLM_VENV := .venv-vllm
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 MERGEKIT_VENV := .venv-mergekit
 
-.PHONY: demo serve test coverage test-all test-browser test-vllm fuzz chaos parity format clean real-trio hard-family
+.PHONY: demo serve test coverage test-all test-faults test-browser test-vllm fuzz chaos parity format clean real-trio hard-family
 .PHONY: bench-methods bench-scoring bench-search bench-gradient bench-service bench-nodes bench-scale bench-plan bench-tune
 .PHONY: paper-experiment method-fronts
 
@@ -25,6 +25,9 @@ coverage: $(VENV)/.installed-dev  ## The same, and which branches no test of thi
 
 test-all: $(VENV)/.installed-dev real-trio  ## The same, and a search over the real 135 M models
 	PARETOMERGE_MARKERS="not browser" PARETOMERGE_REAL_TRIO=$(CURDIR)/build/real-trio scripts/check
+
+test-faults: $(VENV)/.installed-dev  ## Real commands that are killed or interrupted in mid-search: minutes more
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m faults tests
 
 test-browser: $(VENV)/.installed-dev  ## The page in a real browser, which must be installed: Debian's package `chromium`
 	$(BIN)/python -m pytest -m browser tests/browser_tests

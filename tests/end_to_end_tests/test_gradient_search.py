@@ -78,6 +78,7 @@ def assert_has_what_it_paid_for(trial: StoredTrial, share: float) -> None:
         assert not trial.marks.keys() & {COST, GRADIENTS}
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("changes", [by_gradients(1.0, ON_RAY), by_gradients(0.25, IN_PROCESS)], ids=["ray", "share"])
 def test_killed_driver(
     changes: dict[str, Any],

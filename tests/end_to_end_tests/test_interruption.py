@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 Trials = Callable[[str], list[tuple[Any, ...]]]
 SearchUntil = Callable[..., tuple[subprocess.Popen[bytes], str]]
 ProcessesOf = Callable[[subprocess.Popen[bytes]], list[psutil.Process]]
+
+pytestmark = pytest.mark.faults
 
 N_EVALUATIONS = 40
 ON_RAY = {"search": {"evaluations": N_EVALUATIONS}, "workers": {"pool": "ray", "count": 2}}

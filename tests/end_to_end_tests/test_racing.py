@@ -90,6 +90,7 @@ def test_a_stopped_trial_is_neither_compared_nor_exported(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.faults
 def test_killed_and_continued(
     tmp_path: Path, searched: Callable[..., str], search_until: SearchUntil, trials_of: Trials, raced: tuple[str, str]
 ) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Search = dict[str, Any]
 Trials = Callable[[str], list[tuple[Any, ...]]]
 SearchUntil = Callable[..., tuple[subprocess.Popen[bytes], str]]
@@ -19,6 +21,7 @@ def test_same_seed_gives_the_same_trials(
     assert trials_of(searched(tmp_path, search=in_process_search)) == trials_of(in_process_study)
 
 
+@pytest.mark.faults
 def test_killed_and_continued(
     tmp_path: Path,
     searched: Callable[..., str],

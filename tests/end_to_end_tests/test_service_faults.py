@@ -26,6 +26,8 @@ from workers.checkpoints import MappedCheckpoint
 Write = Callable[..., Path]
 Eventually = Callable[..., None]
 
+pytestmark = pytest.mark.faults
+
 N_EVALUATIONS = 150
 # What `paretomerge serve` does for its supervisor, and nothing else.
 PARENT = """

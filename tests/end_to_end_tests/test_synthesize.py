@@ -128,6 +128,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, run_command: Run) -> Path:
     return folder
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_what_was_answered_before_an_interruption_is_kept(
     tmp_path: Path,

@@ -94,6 +94,7 @@ def test_faults_have_reasons_and_a_killed_worker_is_made_good(
 
 
 @pytest.mark.usefixtures("database")
+@pytest.mark.faults
 def test_a_killed_driver_loses_nothing(
     cluster: str, states: States, engine: Engine, study_name: str, tmp_path: Path
 ) -> None:
