@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _PERIOD_S = 1.0
 # In which whoever goes round finds out by itself, and ends in order.
 _GRACE_S = 5.0
 
 
-class ClusterWatch:
-    """A context manager around all calls to a cluster.
+@contextmanager
+def cluster_watched(
+    answers: Callable[[], bool],
+    give_up: Callable[[], object],
+    *,
+    period_s: float = _PERIOD_S,
+    grace_s: float = _GRACE_S,
+) -> Iterator[None]:
+    """Around all calls to a cluster.
 
     Args:
         answers: whether the cluster is there; asked in a thread of its own.
@@ -21,34 +27,17 @@ class ClusterWatch:
         period_s: seconds between two questions.
         grace_s: in seconds.
     """
+    is_left = threading.Event()
 
-    def __init__(
-        self,
-        answers: Callable[[], bool],
-        give_up: Callable[[], object],
-        *,
-        period_s: float = _PERIOD_S,
-        grace_s: float = _GRACE_S,
-    ) -> None:
-        self._answers = answers
-        self._give_up = give_up
-        self._period_s = period_s
-        self._grace_s = grace_s
-        self._is_left = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="cluster-watch", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._is_left.set()
-
-    def _watch(self) -> None:
-        while not self._is_left.wait(self._period_s):
-            if not self._answers():
-                if not self._is_left.wait(self._grace_s):
-                    self._give_up()
+    def watch() -> None:
+        while not is_left.wait(period_s):
+            if not answers():
+                if not is_left.wait(grace_s):
+                    give_up()
                 return
+
+    threading.Thread(target=watch, name="cluster-watch", daemon=True).start()
+    try:
+        yield
+    finally:
+        is_left.set()

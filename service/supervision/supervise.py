@@ -14,7 +14,7 @@ from service.database.connection import connect
 from service.registry import Pulse, SupervisorLock
 from service.settings import ServiceSettings
 from service.supervision.cluster import Cluster
-from service.supervision.cluster_watch import ClusterWatch
+from service.supervision.cluster_watch import cluster_watched
 from service.supervision.process_session import leave
 from service.supervision.supervisor import Supervisor
 
@@ -48,7 +48,7 @@ def supervise(settings: ServiceSettings, ends: threading.Event) -> None:
                 return
         cluster = _await_cluster(settings, engine, ends)
         if cluster is not None:
-            with ClusterWatch(cluster.answers, _leave):
+            with cluster_watched(cluster.answers, _leave):
                 _go_round(Supervisor(settings, engine, cluster), cluster, lock, ends)
             cluster.close()
     finally:

@@ -15,8 +15,8 @@ import pytest
 from fastapi import FastAPI
 
 from service.access import body_limits
-from service.api.server import ServiceServer
 from service.settings import BODY_TIMEOUT_S, MAX_BODY_BYTES
+from tests.uvicorn_server import running
 
 HEAD = "POST /v1/searches HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 
@@ -99,20 +99,16 @@ def test_who_sends_too_much_reads_why(port: int, n_bytes: int, header: str) -> N
 
 def test_streams_end_with_the_server(app: FastAPI, client: Any, launched: str, tmp_path: Path) -> None:
     """At once, and with a last chunk: nothing that a client would take for a fault."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = ServiceServer(app)
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    with socket.create_connection(listener.getsockname()) as connection:
+    with socket.socket() as connection:
         connection.settimeout(60)
-        call = f"GET /v1/searches/{launched}/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        connection.sendall(call.encode())
-        received = b""
-        while b"event: points" not in received:
-            received += connection.recv(65536)
-        started = time.monotonic()
-        server.should_exit = True
+        with running(app) as url:
+            connection.connect(("127.0.0.1", urlsplit(url).port))
+            call = f"GET /v1/searches/{launched}/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            connection.sendall(call.encode())
+            received = b""
+            while b"event: points" not in received:
+                received += connection.recv(65536)
+            started = time.monotonic()
         received += b"".join(iter(lambda: connection.recv(65536), b""))
-        thread.join()
     assert received.endswith(b"0\r\n\r\n")
     assert time.monotonic() - started < 30  # of what would else go on for ever
