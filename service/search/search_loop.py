@@ -12,6 +12,7 @@ from service.search.rivals import RivalChoice
 from service.search.unstored import Unstored
 from service.studies import AskedTrial, FinishedTrial, SearchStudy
 from workers.evaluation import Assignment, Evaluation
+from workers.interrupts import interrupts_held_back
 from workers.worker_pools import WorkerPool
 
 
@@ -80,9 +81,11 @@ class SearchLoop:
         self._tell_all(unstored)
 
     def _tell_all(self, unstored: Unstored) -> None:
-        for number, evaluation in list(unstored.evaluations.items()):
-            self._tell(number, evaluation)
-            del unstored.evaluations[number]
+        # Cut short, a result might be stored without this driver's knowing, which would then say that it is not.
+        with interrupts_held_back():
+            for number, evaluation in list(unstored.evaluations.items()):
+                self._tell(number, evaluation)
+                del unstored.evaluations[number]
 
     def _assignment(self, trial: AskedTrial) -> Assignment:
         # A candidate that asks for gradients is not raced: they are of whole sets, and so are its scores.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,9 +77,7 @@ def test_its_specification_can_be_planned(
 def test_again_it_only_shows(
     run_command: Run, demo: subprocess.CompletedProcess[str], front: dict[str, Any], folder: Path
 ) -> None:
-    started = time.monotonic()
     again = run_command("demo", "--to", folder, "--evaluations", "80")
     assert again.returncode == 0, again.stderr
-    assert time.monotonic() - started < 60
     assert f"{len(front['front'])} merges are on the front" in again.stdout
     assert json.loads(run_command("front", "demo", "--json").stdout) == front

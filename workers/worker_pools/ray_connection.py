@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
 from search_spaces.errors import PoolError
+from workers.interrupts import interrupts_held_back
 
 # Of a cluster of our own in this machine, which ends with the connection.
 LOCAL = "local"
@@ -70,7 +68,7 @@ def connect_to_ray(
     attempts = 2 if address == LOCAL else 1
     for attempt in range(attempts):
         try:
-            with interrupts_held_back():
+            with interrupts_held_back():  # a start that is cut short leaves processes behind
                 ray.init(address=address, **options)
             break
         except Exception as error:  # a process edge: Ray raises bare Exception here
@@ -122,22 +120,6 @@ def _check_reachable(address: str, real_address: str) -> None:
             f"A Ray cluster must answer at '{address}' (`workers.address`), but at {real_address} none does: {error}. "
             "Start it, correct the address, or leave it out for one on this machine."
         ) from error
-
-
-@contextmanager
-def interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C takes effect at the end: a start or stop of Ray that is cut short leaves processes behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    received: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-        if received:
-            raise KeyboardInterrupt
 
 
 def last_line(error: BaseException) -> str:

@@ -20,13 +20,13 @@ from search_spaces.errors import (
     UserError,
 )
 from workers.evaluation import Evaluation, FailureReason, Score
+from workers.interrupts import interrupts_held_back
 from workers.worker_pools._base import Setup, Task, WorkerPool
 from workers.worker_pools.cluster_nodes import ClusterNodes
 from workers.worker_pools.ray_connection import (
     LOCAL,
     connect_to_ray,
     disconnect_from_ray,
-    interrupts_held_back,
     last_line,
 )
 from workers.worker_pools.ray_options import RayOptions

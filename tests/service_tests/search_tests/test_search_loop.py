@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import Engine
 
 from search_spaces.errors import PoolError
+from service.database.round_trips import Answer, RoundTrips, Statement
 from service.pareto import hypervolume
 from service.samplers import SAMPLERS
 from service.search import PreparedSearch, SearchLoop, SearchProgress
 from service.search.session import SearchSession, open_session
-from service.studies import FinishedTrial, reference_point
+from service.studies import FinishedTrial, load_study, reference_point
 from workers.evaluation import Evaluation, FailureReason
 from workers.worker_pools import WorkerPool
 
@@ -53,6 +56,31 @@ def test_landmarks_come_first(session: SearchSession, make_pool: MakePool) -> No
     landmarks = session.prepared.encoded_landmarks
     trials = session.study.finished_trials()[: len(landmarks)]
     assert {trial.landmark: trial.params for trial in trials} == landmarks
+
+
+@pytest.mark.parametrize("n_presses", [1, 3])
+def test_ctrl_c_does_not_part_the_driver_from_its_study(
+    n_presses: int, session: SearchSession, make_pool: MakePool, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored is known to the driver, which says how far the search is, and is counted once when it goes on."""
+    send, finish = RoundTrips.send, "DELETE FROM paretomerge_leases"
+
+    def send_interrupted(self: RoundTrips, *statements: Statement) -> Answer:
+        answer = send(self, *statements)
+        if session.study.n_finished == 4 and any(finish in statement for statement, _ in statements):
+            for _ in range(n_presses):
+                signal.raise_signal(signal.SIGINT)
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RoundTrips, "send", send_interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(session, make_pool(3))
+    assert session.study.n_finished == len(load_study(engine, session.study.identity.name).trials) == 5
+    # Pools end with their search: what was under way is asked for again.
+    with open_session(session.prepared, predecessors=[session.study.driver]) as successor:
+        run(successor, make_pool(3))
+        assert [trial.number for trial in successor.study.finished_trials()] == list(range(24))
 
 
 def test_failures_count_and_say_why(session: SearchSession, make_pool: MakePool) -> None:

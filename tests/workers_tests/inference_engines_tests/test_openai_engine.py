@@ -211,13 +211,13 @@ def test_a_silent_server_is_given_up_on(make_engine: MakeEngine, openai_server: 
     assert "tried once: Request timed out." in refusal_of(make_engine(max_retries=0, timeout_s=0.2))
 
 
-def test_a_server_that_is_down_is_said_to_be_within_seconds(make_engine: MakeEngine) -> None:
+def test_a_server_that_is_down_is_not_waited_for(make_engine: MakeEngine) -> None:
     started = time.monotonic()
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))  # nobody else gets the port, and nobody listens
         message = refusal_of(make_engine(endpoint=f"http://127.0.0.1:{unheard.getsockname()[1]}/v1", max_retries=1))
     assert re.search("tried 2 times: Connection error. .* refused. Nothing is lost: run the same again", message)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60  # where an answer is waited for it is two minutes, twice
 
 
 @pytest.mark.parametrize(
