@@ -18,11 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-# 2 Ki elements: 8 KiB of float32 per source, so that the blocks of some ten sources stay in the L1 and L2 caches.
-BLOCK = 2048
-# A mask of bits has a byte for each element of an eighth of a block: eight runs of neighbours read the same bytes.
-_EIGHTH = BLOCK // 8
-
+from workers.merge_kernels.block_sizes import BLOCK
 
 # ---- 16-bit floats -----------------------------------------------------------------------------
 
@@ -110,13 +106,6 @@ def _at_overload(address: Any, n: Any, like: Any) -> Callable[[Any, Any, Any], A
 
 
 # ---- kernels -----------------------------------------------------------------------------------
-
-
-@numba.njit(inline="always")  # type: ignore[untyped-decorator]
-def _mix_bits(x: Any) -> Any:
-    x = np.uint32((x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D))
-    x = np.uint32((x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B))
-    return np.uint32(x ^ (x >> np.uint32(16)))
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]

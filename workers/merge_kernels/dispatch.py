@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,15 @@ import torch
 from torch import Tensor
 
 from workers.merge_kernels import torch_kernels
+from workers.merge_kernels.block_sizes import BLOCK, MASK_BLOCK, RUN
 from workers.merge_kernels.block_threads import for_blocks
-from workers.merge_kernels.masking import MaskedMerge, MaskedTaskVector, RankBand
+from workers.merge_kernels.masking import MaskedMerge, MaskedNorms, MaskedTaskVector, RankBand
 
 # How each dtype travels to numba: see cpu_kernels.
 _CARRIERS = {torch.float32: torch.float32, torch.bfloat16: torch.uint16, torch.float16: torch.int16}
-# Stand for what an expert has none of: the loops take arrays only.
-_NO_BITS, _NO_PLACES = np.zeros(0, np.uint8), np.zeros(0, np.int16)
+_EVERY_BIT = 2**32 - 1
+# One block of a mask, for all blocks.
+_ALL_KEPT = np.full(RUN, _EVERY_BIT, np.uint32)
 # Of a hash: 32 bits.
 _ALL_HASHES = 2**32
 
@@ -63,9 +64,10 @@ def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, ou
         return
     from workers.merge_kernels import mask_kernels
 
+    loop = mask_kernels.merge_masked_pair if len(flat) == 2 else mask_kernels.merge_masked
     masks = _masks(reference, flat, merge)
     arguments = (reference, _addresses(flat), _packed(masks), _rule(merge), target)
-    _over(mask_kernels.merge_masked, arguments, len(target))
+    _over(loop, arguments, len(target), MASK_BLOCK)
 
 
 def masked_slopes(
@@ -74,83 +76,88 @@ def masked_slopes(
     """See `slope_kernels.masked_slopes`: each expert's and the scale's; None where the fused loop does not apply."""
     if not _fusible((base, *experts), base) or gradient.dtype == torch.float64 or gradient.device.type != "cpu":
         return None
-    from workers.merge_kernels import cpu_kernels, slope_kernels
+    from workers.merge_kernels import slope_kernels
 
     (reference, *flat), slope = _flat((base, *experts)), _flat([gradient.float().contiguous()])[0]
     masks, n = _masks(reference, flat, merge), len(reference)
-    sums = np.zeros((-(-n // cpu_kernels.BLOCK), len(flat) + 1), np.float64)
+    sums = np.zeros((-(-n // BLOCK), len(flat) + 1), np.float64)
     arguments = (reference, _addresses(flat), _packed(masks), _rule(merge), (slope, sums))
     _over(slope_kernels.masked_slopes, arguments, n)
     return tuple(float(value) for value in sums.sum(axis=0))
 
 
-def _masks(reference: Any, flat: Sequence[Any], merge: MaskedMerge) -> list[_Masks]:
-    return [_Masks.of(reference, expert, vector) for expert, vector in zip(flat, merge.vectors, strict=True)]
+def masked_norms(base: Tensor, expert: Tensor, vector: MaskedTaskVector) -> MaskedNorms:
+    """The sum of magnitudes of a task vector, and of what its masks leave of it; see `MaskedNorms`."""
+    # Random masks are equal to mergekit's in distribution only; what is not random is summed as torch sums.
+    if vector.drop.keeps_all or not _fusible((base, expert), base):
+        return torch_kernels.masked_norms(base, expert, vector)
+    from workers.merge_kernels import mask_kernels
+
+    reference, mine = _flat((base, expert))
+    kept, sums = _draw(reference, mine, vector), np.empty((_n_mask_blocks(len(reference)), 2), np.float64)
+    _over(mask_kernels.norms, (reference, mine, kept, sums), len(reference), MASK_BLOCK)
+    return MaskedNorms(float(sums[:, 0].sum()), float(sums[:, 1].sum()), kept)
 
 
-def _packed(masks: Sequence[_Masks]) -> tuple[Any, ...]:
-    """As the loops take them; the masks must outlive the call."""
-    places = next((mask.rows for mask in masks if len(mask.rows)), _NO_PLACES)
-    bits, rows = _addresses([mask.bits for mask in masks]), _addresses([mask.rows for mask in masks])
-    return np.asarray([mask.numbers for mask in masks], np.float64), bits, rows, places
+# ---- as the loops take it -------------------------------------------------------------------------
 
 
 def _rule(merge: MaskedMerge) -> tuple[Any, ...]:
     weighing = np.asarray([(vector.weight, vector.rescaling) for vector in merge.vectors], np.float32)
-    return weighing, merge.elect_sign, merge.normalize, np.float32(merge.scale), _divisor(weighing[:, 0])
+    divisor = _divisor(weighing[:, 0]) if merge.normalize else np.float32(1)
+    return weighing, merge.elect_sign, merge.normalize, np.float32(merge.scale), divisor
 
 
-def masked_norms(base: Tensor, expert: Tensor, vector: MaskedTaskVector) -> tuple[float, float]:
-    """The sum of magnitudes of a task vector, and of what its masks leave of it."""
-    # Random masks are equal to mergekit's in distribution only; what is not random is summed as torch sums.
-    if vector.drop.keeps_all or not _fusible((base, expert), base):
-        return torch_kernels.masked_norms(base, expert, vector)
-    from workers.merge_kernels import cpu_kernels, mask_kernels
-
-    reference, mine = _flat((base, expert))
-    masks = _Masks.of(reference, mine, vector)
-    n = len(reference)
-    sums = np.zeros((-(-n // cpu_kernels.BLOCK), 2), np.float64)
-    packed = (np.asarray(masks.numbers, np.float64), masks.bits, masks.rows)
-    _over(mask_kernels.masked_norms, (reference, mine, packed, sums), n)
-    return float(sums[:, 0].sum()), float(sums[:, 1].sum())
+def _masks(reference: Any, flat: Sequence[Any], merge: MaskedMerge) -> list[Any]:
+    """What is kept of each expert; see `block_sizes`."""
+    return [_mask(reference, expert, vector) for expert, vector in zip(flat, merge.vectors, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Masks:
-    """An expert's masks as the loops take them; see `mask_kernels._mask_block`."""
-
-    numbers: tuple[float, ...]
-    bits: Any
-    rows: Any
-
-    @classmethod
-    def of(cls, base: Any, expert: Any, vector: MaskedTaskVector) -> _Masks:
-        """Whole numbers below 2**53 are exact in float64."""
-        band, bits = _band(base, expert, vector.band)
-        drop = vector.drop
-        if drop.keeps_all or (drop.limit >= _ALL_HASHES and not drop.limit_step):
-            return cls((*band, 0, 0, 0, 0), bits, _NO_PLACES)
-        rows = _NO_PLACES if drop.row_ranks is None else drop.row_ranks.view(-1).numpy()
-        return cls((*band, 1, drop.key, drop.limit, drop.limit_step), bits, rows)
+def _mask(base: Any, expert: Any, vector: MaskedTaskVector) -> Any:
+    if vector.is_whole:
+        return _ALL_KEPT
+    return _draw(base, expert, vector) if vector.kept is None else vector.kept
 
 
-def _band(base: Any, expert: Any, band: RankBand) -> tuple[tuple[float, float, float], Any]:
-    """Whether there is a band, its low and its high; and the bits of ties that belong to it."""
+def _packed(masks: Sequence[Any]) -> tuple[Any, ...]:
+    """The masks' addresses, and their words from one block to the next; the masks must outlive the call."""
+    steps = np.asarray([0 if mask is _ALL_KEPT else RUN for mask in masks], np.int64)
+    return _addresses(masks), steps, _ALL_KEPT
+
+
+def _draw(base: Any, expert: Any, vector: MaskedTaskVector) -> Any:
+    """What an expert's masks keep: its band, and what of that is not dropped."""
+    from workers.merge_kernels import mask_kernels
+
+    bits, drop = _band(base, expert, vector.band), vector.drop
+    if not drop.keeps_all and (drop.limit < _ALL_HASHES or drop.limit_step > 0):
+        walk = (np.uint32(drop.start), np.uint32(drop.step))
+        if drop.row_ranks is None:
+            _over(mask_kernels.drop, (walk, np.uint32(drop.limit), bits), len(base), MASK_BLOCK)
+        else:
+            limits, ranks = (float(drop.limit), drop.limit_step), drop.row_ranks.view(-1).numpy()
+            _over(mask_kernels.drop_by_rank, (walk, limits, ranks, bits), len(base), MASK_BLOCK)
+    return bits
+
+
+def _band(base: Any, expert: Any, band: RankBand) -> Any:
     if band.order is None:
-        return (0, 0, 0), _NO_BITS
-    if band.last <= band.first:
-        return (1, np.inf, np.inf), _NO_BITS
-    from workers.merge_kernels import cpu_kernels, mask_kernels
+        return np.full(_n_mask_blocks(len(base)) * RUN, _EVERY_BIT, np.uint32)
+    bits = np.zeros(_n_mask_blocks(len(base)) * RUN, np.uint32)
+    if band.last > band.first:
+        from workers.merge_kernels import mask_kernels
 
-    order = band.order.view(-1).numpy()
-    low, high, runs = mask_kernels.band_edges(base, expert, order, band.first, band.last)
-    if not runs.any():
-        return (1, low, high), _NO_BITS
-    bits = np.zeros(-(-len(order) // cpu_kernels.BLOCK) * cpu_kernels.BLOCK // 8, np.uint8)
-    mask_kernels.set_bits(order, runs[0], runs[1], bits)
-    mask_kernels.set_bits(order, runs[2], runs[3], bits)
-    return (1, low, high), bits
+        order = band.order.view(-1).numpy()
+        low, high, runs = mask_kernels.band_edges(base, expert, order, band.first, band.last)
+        mask_kernels.set_bits(order, runs[0], runs[1], bits)
+        mask_kernels.set_bits(order, runs[2], runs[3], bits)
+        edges = (np.float32(low), np.float32(high))
+        _over(mask_kernels.keep_band, (base, expert, edges, bits), len(base), MASK_BLOCK)
+    return bits
+
+
+def _n_mask_blocks(n: int) -> int:
+    return -(-n // MASK_BLOCK)
 
 
 def _divisor(weights: Any) -> Any:
@@ -176,7 +183,5 @@ def _addresses(arrays: Sequence[Any]) -> Any:
     return np.asarray([array.ctypes.data if len(array) else 0 for array in arrays], np.uint64)
 
 
-def _over(loop: Any, arguments: tuple[Any, ...], n: int) -> None:
-    from workers.merge_kernels.cpu_kernels import BLOCK
-
-    for_blocks(lambda blocks: loop(*arguments, blocks), n, BLOCK)
+def _over(loop: Any, arguments: tuple[Any, ...], n: int, block: int = BLOCK) -> None:
+    for_blocks(lambda blocks: loop(*arguments, blocks), n, block)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -33,12 +34,12 @@ class RankBand:
 class DropMask:
     """Which elements of one task vector DARE and DELLA keep.
 
-    An element is kept where `hash(key, index) < probability * 2**32`: the same on every device, in any
+    An element is kept where `hash(start + index * step) < probability * 2**32`: the same on every device, in any
     order and in any block; and an element kept at one density is kept at every higher one, so that
     an objective is smooth in the density.
 
     Args:
-        key: 32 bits, different for each seed, expert and tensor.
+        key: 64 bits, different for each seed, expert and tensor.
         density: the share that is kept, in (0, 1].
         row_ranks: int16 or int32, of the tensor's shape: the rank of each magnitude in its row, from 0 for the
             smallest; None where every element has the same probability (DARE).
@@ -56,6 +57,19 @@ class DropMask:
     def keeps_all(self) -> bool:
         """Whether nothing is dropped."""
         return self.density >= 1
+
+    @property
+    def start(self) -> int:
+        """What is hashed for the first element: 32 bits."""
+        return self.key & 0xFFFFFFFF
+
+    @property
+    def step(self) -> int:
+        """How far it is to the next one's: odd, so that all numbers of 32 bits come before one comes again.
+
+        Another for each key: where two masks differed in their start only, a hash this short could show it.
+        """
+        return self.key >> 32 | 1
 
     @property
     def limit(self) -> int:
@@ -79,17 +93,33 @@ class MaskedTaskVector:
         band: magnitudes outside it are trimmed.
         drop: random mask.
         rescaling: of what is left, before it is weighed.
+        kept: what the masks keep, as `masked_norms` has found it; None where that is still to be drawn.
     """
 
     weight: float
     band: RankBand = field(default_factory=RankBand)
     drop: DropMask = field(default_factory=lambda: DropMask(key=0, density=1.0))
     rescaling: float = 1.0
+    kept: Any = field(default=None, compare=False, repr=False)
 
     @property
     def is_whole(self) -> bool:
         """Whether no element is masked."""
         return self.band.is_open and self.drop.keeps_all
+
+
+class MaskedNorms(NamedTuple):
+    """What `masked_norms` finds on its way through a task vector.
+
+    Args:
+        whole: the sum of its magnitudes.
+        left: the same of what its masks leave.
+        kept: for the merge, which then need not draw again: uint32, see `block_sizes`; None where it must.
+    """
+
+    whole: float
+    left: float
+    kept: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +140,6 @@ class MaskedMerge:
 
 
 def drop_key(seed: int, expert: int, tensor_name: str) -> int:
-    """The key of a random mask: 32 bits of a hash that no process or platform changes."""
-    digest = hashlib.blake2b(f"{seed}/{expert}/{tensor_name}".encode(), digest_size=4).digest()
+    """The key of a random mask: 64 bits of a hash that no process or platform changes."""
+    digest = hashlib.blake2b(f"{seed}/{expert}/{tensor_name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little")

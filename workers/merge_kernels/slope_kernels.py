@@ -7,8 +7,22 @@ from typing import Any
 import numba
 import numpy as np
 
-from workers.merge_kernels.cpu_kernels import _EIGHTH, BLOCK, _at, _widen
-from workers.merge_kernels.mask_kernels import _LANES, _hash_indices, _mask_block
+from workers.merge_kernels.block_sizes import BLOCK, RUN
+from workers.merge_kernels.cpu_kernels import _at, _widen
+from workers.merge_kernels.mask_kernels import _factor, _mask_of
+
+# Numbers that sum side by side: additions wait for each other else.
+_LANES = 64
+
+
+@numba.njit(inline="always")  # type: ignore[untyped-decorator]
+def _mask(delta: Any, words: Any, step: Any, start: Any, like: Any) -> None:
+    """Set to zero what a mask does not keep of a block; see `mask_kernels._mask_of`."""
+    for first in range(0, BLOCK, RUN):
+        part = delta[first : first + RUN]
+        mask, bit = _mask_of(words, step, start + first, like)
+        for i in range(RUN):
+            part[i] *= _factor(mask[i], bit)
 
 
 @numba.njit(inline="always")  # type: ignore[untyped-decorator]
@@ -83,12 +97,12 @@ def masked_slopes(base: Any, experts: Any, masks: Any, rule: Any, target: Any, b
         blocks: the first, and one past the last.
     """
     n, n_experts = base.shape[0], len(experts)
-    numbers, bits, rows, places = masks
+    words, steps, like = masks
     weighing, elect_sign, normalize, _, _ = rule
     gradient, sums = target
-    reference, hashes, slope = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.float32)
+    reference, slope = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     deltas, work = np.empty((n_experts, BLOCK), np.float32), np.empty((3, BLOCK), np.float32)
-    lanes, no_bits = np.empty(_LANES, np.float64), np.empty(0, np.uint8)
+    lanes = np.empty(_LANES, np.float64)
     for block in range(blocks[0], blocks[1]):
         start = block * BLOCK
         stop = min(n, start + BLOCK)
@@ -100,15 +114,12 @@ def masked_slopes(base: Any, experts: Any, masks: Any, rule: Any, target: Any, b
         for i in range(size):
             reference[i] = _widen(part[i])
             slope[i] = gradient[start + i]
-        _hash_indices(start, hashes)
         for k in range(n_experts):
             part = _at(experts[k], n, base)[start:stop]
             rescaling, delta = weighing[k, 1], deltas[k]
             for i in range(size):
                 delta[i] = _widen(part[i]) - reference[i]
-            tied = _at(bits[k], (block + 1) * _EIGHTH, no_bits)[block * _EIGHTH :] if bits[k] else no_bits
-            mine = _at(rows[k], n, places)[start:stop] if rows[k] else places
-            _mask_block(delta, size, hashes, numbers[k], tied, mine)
+            _mask(delta, words[k], steps[k], start, like)
             for i in range(size):
                 delta[i] *= rescaling
         if elect_sign:

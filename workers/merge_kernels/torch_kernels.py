@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from workers.merge_kernels.masking import DropMask, MaskedMerge, MaskedTaskVector, RankBand
+from workers.merge_kernels.masking import DropMask, MaskedMerge, MaskedNorms, MaskedTaskVector, RankBand
 from workers.merge_kernels.one_thread import one_thread
 
 # 1 Mi elements: 4 MiB of float32 per temporary. On a GPU larger blocks would pay; not run on one.
 BLOCK = 1 << 20
 
+_ALL_BITS = 0xFFFFFFFF
 # |sum of weights| below it counts as nothing contributed, as in mergekit.
 _NOTHING = 1e-8
 
@@ -69,12 +70,12 @@ def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, ou
 
 
 @one_thread()
-def masked_norms(base: Tensor, expert: Tensor, vector: MaskedTaskVector) -> tuple[float, float]:
+def masked_norms(base: Tensor, expert: Tensor, vector: MaskedTaskVector) -> MaskedNorms:
     """The sum of magnitudes of a task vector, and of what its masks leave of it."""
     delta = expert.float().reshape(-1) - base.float().reshape(-1)
     kept = kept_elements(delta, vector, elements_in(vector.band, delta.device), 0)
     whole = float(delta.abs().sum())
-    return whole, whole if kept is None else float((delta * kept).abs().sum())
+    return MaskedNorms(whole, whole if kept is None else float((delta * kept).abs().sum()))
 
 
 def _weighted(delta: Tensor, vector: MaskedTaskVector, band: Tensor | None, start: int) -> Tensor:
@@ -132,21 +133,17 @@ def kept_elements(delta: Tensor, vector: MaskedTaskVector, band: Tensor | None, 
 
 def _drawn(drop: DropMask, n: int, start: int, device: torch.device) -> Tensor:
     index = torch.arange(start, start + n, dtype=torch.int64, device=device)
-    hashes = _hash(index, drop.key)
+    hashes = _mix_bits((index * drop.step + drop.start) & _ALL_BITS)
     if drop.row_ranks is None:
         return hashes < drop.limit
     ranks = drop.row_ranks.view(-1)[start : start + n].to(device)
     return hashes < drop.limit + ranks.double() * drop.limit_step
 
 
-def _hash(index: Tensor, key: int) -> Tensor:
-    """`lowbias32` of the index, twice with the key between; 32-bit arithmetic held in int64."""
-    return _mix_bits(_mix_bits(index & 0xFFFFFFFF) ^ key)
-
-
 def _mix_bits(x: Tensor) -> Tensor:
-    x = ((x ^ (x >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
-    x = ((x ^ (x >> 15)) * 0x846CA68B) & 0xFFFFFFFF
+    """`lowbias32`; 32-bit arithmetic held in int64."""
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) & _ALL_BITS
+    x = ((x ^ (x >> 15)) * 0x846CA68B) & _ALL_BITS
     return x ^ (x >> 16)
 
 

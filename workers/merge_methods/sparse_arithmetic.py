@@ -70,9 +70,12 @@ def _rescaled(tensors: SourceTensors, expert: int, vector: MaskedTaskVector, met
     # Rankings are the method's and the expert's own: with them, these numbers say which elements stay.
     band, drop = vector.band, vector.drop
     mask = (band.first, band.last, drop.key, drop.density, drop.epsilon)
-    whole, left = tensors.kept_last(
-        ("norms", method, expert, band.is_open),
-        mask,
-        lambda: masked_norms(tensors.base, tensors.experts[expert], vector),
-    )
+
+    def norms() -> tuple[float, float]:
+        nonlocal vector
+        whole, left, kept = masked_norms(tensors.base, tensors.experts[expert], vector)
+        vector = replace(vector, kept=kept)
+        return whole, left
+
+    whole, left = tensors.kept_last(("norms", method, expert, band.is_open), mask, norms)
     return vector if whole < _NOTHING or left < _NOTHING else replace(vector, rescaling=whole / left)

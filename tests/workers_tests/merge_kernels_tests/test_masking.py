@@ -42,7 +42,7 @@ def test_the_probability_grows_with_the_rank_in_a_row() -> None:
 def test_keys_differ_in_seed_expert_and_tensor() -> None:
     keys = {drop_key(*each) for each in itertools.product((0, 1), (0, 1, 2), ("a.weight", "b.weight"))}
     assert len(keys) == 12
-    assert all(0 <= key < 2**32 for key in keys)
+    assert all(0 <= key < 2**64 for key in keys)
 
 
 @pytest.mark.parametrize("density", [0.05, 0.5, 0.9])
@@ -51,6 +51,17 @@ def test_masks_of_two_experts_are_independent(density: float) -> None:
     both = (first & second).double().mean().item()
     p = density**2
     assert abs(both - p) < 5 * (p * (1 - p) / _N) ** 0.5
+
+
+@pytest.mark.parametrize("density", [0.1, 0.5])
+def test_masks_of_many_pairs_of_keys_agree_as_often_as_chance_has_it(density: float) -> None:
+    """Also in sum: a hash that shows a little of how two keys differ would move all pairs."""
+    wanted, n_pairs = density**2 + (1 - density) ** 2, 300
+    deviation = (wanted * (1 - wanted) / _N) ** 0.5
+    pairs = [[kept(drop_key(seed, expert, "a.weight"), density) for expert in (0, 1)] for seed in range(n_pairs)]
+    errors = torch.tensor([(a == b).double().mean().item() - wanted for a, b in pairs]) / deviation
+    assert abs(errors.mean().item()) < 4 / n_pairs**0.5
+    assert abs((errors**2).mean().item() - 1) < 4 * (2 / n_pairs) ** 0.5
 
 
 def test_neighbouring_elements_are_independent() -> None:

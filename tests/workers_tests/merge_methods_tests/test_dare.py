@@ -97,9 +97,10 @@ def test_the_mean_over_seeds_is_task_arithmetic(make_sources: MakeSources, merge
 
 @pytest.mark.parametrize("method", METHODS)
 def test_each_expert_and_each_tensor_has_masks_of_its_own(make_sources: MakeSources, merge: Merge, method: str) -> None:
-    sources = ones()
-    first = merge(method, sources, (1.0, 0.0, 0.0), density=0.5)
-    second = merge(method, sources, (0.0, 1.0, 0.0), density=0.5)
-    other = merge(method, SourceTensors("b.weight", sources.base, sources.experts), (1.0, 0.0, 0.0), density=0.5)
+    # With one probability for all ranks: where they differ, so do the shares, and equally in every mask.
+    sources, numbers = ones(), {"density": 0.5, "epsilon": 0.0}
+    first = merge(method, sources, (1.0, 0.0, 0.0), **numbers)
+    second = merge(method, sources, (0.0, 1.0, 0.0), **numbers)
+    other = merge(method, SourceTensors("b.weight", sources.base, sources.experts), (1.0, 0.0, 0.0), **numbers)
     for mask in (second, other):
         assert abs(((mask != 0) == (first != 0)).double().mean().item() - 0.5) < 5 * 0.5 / _N**0.5
