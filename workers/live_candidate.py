@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
@@ -68,13 +68,20 @@ class LiveCandidate:
         if recipe.method != self._held_method or self._versions() != self._held_versions:
             self.forget()
         method, self._held_method = MERGE_METHODS[recipe.method], recipe.method
-        pairs = self.sources.of(recipe, self._held)
-        if method.shares_tensors or not self.sources.device.maps_files:
-            for pair in pairs:
-                self._write(method, pair)
-            return
-        with ThreadPoolExecutor(torch.get_num_threads()) as threads, one_thread():
-            for _ in threads.map(partial(self._write, method), pairs):
+        self._write_all(method, list(self.sources.of(recipe, self._held)))
+
+    def _write_all(self, method: MergeMethod, pairs: Sequence[tuple[SourceTensors, GroupParameters]]) -> None:
+        n_threads = torch.get_num_threads() if self.sources.device.maps_files else 1
+        # The largest first, so that all threads end together.
+        pairs = sorted(pairs, key=lambda pair: pair[0].base.numel(), reverse=True)
+        share = sum(tensors.base.numel() for tensors, _ in pairs) / n_threads
+        # To wake a thread takes as long as to merge many a tensor: so each has its own. Those alone are shared that all
+        # the others would wait for.
+        shared = [pair for pair in pairs if n_threads == 1 or pair[0].base.numel() > share]
+        for pair in shared:
+            self._write(method, pair)
+        with ThreadPoolExecutor(n_threads) as threads, one_thread():
+            for _ in threads.map(partial(self._write, method), pairs[len(shared) :]):
                 pass
 
     def _write(self, method: MergeMethod, pair: tuple[SourceTensors, GroupParameters]) -> None:

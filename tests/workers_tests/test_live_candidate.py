@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -180,6 +180,29 @@ def test_an_adapter_alone_is_the_base_with_the_adapter(models: dict[str, str], a
     assert all(torch.equal(found[name], adapted.tensor(name).float()) for name in names)
     changed = [name for name in names if not torch.equal(adapted.tensor(name), base.tensor(name))]
     assert changed == ["model.layers.1.mlp.up_proj.weight"]
+
+
+@pytest.fixture
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("method", [name for name in METHODS if METHOD_SIGNATURES[name].max_experts != 1])
+def test_weights_do_not_depend_on_the_number_of_threads(
+    live: LiveCandidate, make_recipe: MakeRecipe, method: str
+) -> None:
+    """One writes tensor after tensor; of two each has its own; of very many, each has a part of the largest."""
+    found = []
+    for n_threads in (1, 2, 100):
+        torch.set_num_threads(n_threads)
+        live.forget()
+        live.make(recipe_of(make_recipe, method))
+        found.append(weights(live))
+    for others in found[1:]:
+        assert all(torch.equal(found[0][name], other) for name, other in others.items())
 
 
 def half_changed(recipe: MergeRecipe, weight: float) -> tuple[MergeRecipe, MergeRecipe]:

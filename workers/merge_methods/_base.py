@@ -143,12 +143,9 @@ class MergeMethod(ABC):
 
     Attributes:
         signature: what it takes.
-        shares_tensors: on CPUs it shares a tensor among threads; the others keep to one thread, and are fastest with
-            several tensors at a time.
     """
 
     signature: ClassVar[MethodSignature]
-    shares_tensors: ClassVar[bool] = False
 
     @abstractmethod
     def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:

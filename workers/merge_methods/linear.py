@@ -25,7 +25,6 @@ class Linear(MergeMethod):
     """
 
     signature = METHOD_SIGNATURES["linear"]
-    shares_tensors = True
 
     def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:
         """See `MergeMethod.merge`."""

@@ -31,7 +31,6 @@ class Slerp(MergeMethod):
     """
 
     signature = METHOD_SIGNATURES["slerp"]
-    shares_tensors = True
 
     def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:
         """See `MergeMethod.merge`."""

@@ -28,7 +28,6 @@ class SparseArithmetic(MergeMethod):
     takes them as given.
     """
 
-    shares_tensors = True
     elect_sign: ClassVar[bool]
 
     @abstractmethod

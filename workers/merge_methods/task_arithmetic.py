@@ -18,7 +18,6 @@ class TaskArithmetic(MergeMethod):
     """
 
     signature = METHOD_SIGNATURES["task_arithmetic"]
-    shares_tensors = True
 
     def merge(self, tensors: SourceTensors, parameters: GroupParameters, out: Tensor) -> None:
         """See `MergeMethod.merge`."""
