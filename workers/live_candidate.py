@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
 
@@ -15,6 +14,7 @@ from search_spaces import MergeRecipe
 from search_spaces.merge_recipe import BASE
 from workers.checkpoint_places import checkpoint_places, places_in, write_whole
 from workers.checkpoints import OpenedCheckpoint
+from workers.merge_kernels.block_threads import for_each
 from workers.merge_kernels.one_thread import one_thread
 from workers.merge_memory import DEFAULT_CACHE_GIB, MergeDevice
 from workers.merge_methods import MERGE_METHODS, GroupParameters, MergeMethod, SourceTensors
@@ -80,9 +80,8 @@ class LiveCandidate:
         shared = [pair for pair in pairs if n_threads == 1 or pair[0].base.numel() > share]
         for pair in shared:
             self._write(method, pair)
-        with ThreadPoolExecutor(n_threads) as threads, one_thread():
-            for _ in threads.map(partial(self._write, method), pairs[len(shared) :]):
-                pass
+        with one_thread():
+            for_each(partial(self._write, method), pairs[len(shared) :], n_threads)
 
     def _write(self, method: MergeMethod, pair: tuple[SourceTensors, GroupParameters]) -> None:
         tensors, parameters = pair

@@ -1,12 +1,13 @@
-"""Shares the blocks of a tensor among threads; what a loop writes does not depend on how."""
+"""Shares tensors, or the blocks of one, among threads; what is written does not depend on how."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
+from typing import Any
 
 import torch
 
@@ -19,9 +20,9 @@ _PIECES = 4
 def for_blocks(loop: Callable[[tuple[int, int]], object], n: int, block: int) -> None:
     """Call a loop over the blocks of a tensor, whose last argument it never reaches.
 
-    Each thread, the caller's among them, takes the next piece until none is left: one that other processes keep from
-    its core holds up nobody. (numba's own threads, of OpenMP, wait for each other at a barrier: 24 ms a call on a
-    busy machine, on tensors that take 0.02 ms.) They are as many as torch has.
+    A thread that other processes keep from its core holds up nobody: see `for_each`. (numba's own threads, of OpenMP,
+    wait for each other at a barrier: 24 ms a call on a busy machine, on tensors that take 0.02 ms.) They are as many as
+    torch has.
 
     Args:
         loop: takes the first block and one past the last, as a pair; releases the interpreter's lock.
@@ -34,11 +35,20 @@ def for_blocks(loop: Callable[[tuple[int, int]], object], n: int, block: int) ->
         loop((0, n_blocks))
         return
     size = -(-n_blocks // (n_threads * _PIECES))
-    pieces = deque((first, min(n_blocks, first + size)) for first in range(0, n_blocks, size))
-    threads = _threads(os.getpid(), n_threads - 1)
-    others = [threads.submit(_take, loop, pieces) for _ in range(n_threads - 1)]
+    for_each(loop, [(first, min(n_blocks, first + size)) for first in range(0, n_blocks, size)], n_threads)
+
+
+def for_each(work: Callable[[Any], object], items: Iterable[Any], n_threads: int) -> None:
+    """Call `work` with each of some items; each thread, the caller's among them, takes the next until none is left.
+
+    Raises:
+        Exception: that of `work`; what others have begun is finished, and nothing else begun.
+    """
+    left = deque(items)
+    threads = _threads(os.getpid(), n_threads - 1) if n_threads > 1 else None
+    others = [threads.submit(_take, work, left) for _ in range(n_threads - 1)] if threads else []
     try:
-        _take(loop, pieces)
+        _take(work, left)
     finally:
         # What has not begun by now has nothing left to do.
         running = [other for other in others if not other.cancel()]
@@ -47,13 +57,17 @@ def for_blocks(loop: Callable[[tuple[int, int]], object], n: int, block: int) ->
         other.result()
 
 
-def _take(loop: Callable[[tuple[int, int]], object], pieces: deque[tuple[int, int]]) -> None:
+def _take(work: Callable[[Any], object], left: deque[Any]) -> None:
     while True:
         try:
-            piece = pieces.popleft()
+            item = left.popleft()
         except IndexError:
             return
-        loop(piece)
+        try:
+            work(item)
+        except BaseException:
+            left.clear()
+            raise
 
 
 @lru_cache(maxsize=1)

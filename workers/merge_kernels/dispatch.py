@@ -12,7 +12,7 @@ from torch import Tensor
 from workers.merge_kernels import torch_kernels
 from workers.merge_kernels.block_sizes import BLOCK, MASK_BLOCK, RUN
 from workers.merge_kernels.block_threads import for_blocks
-from workers.merge_kernels.masking import MaskedMerge, MaskedNorms, MaskedTaskVector, RankBand
+from workers.merge_kernels.masking import DropMask, MaskedMerge, MaskedNorms, MaskedTaskVector, RankBand
 
 # How each dtype travels to numba: see cpu_kernels.
 _CARRIERS = {torch.float32: torch.float32, torch.bfloat16: torch.uint16, torch.float16: torch.int16}
@@ -31,9 +31,9 @@ def average(sources: Sequence[Tensor], weights: Sequence[float], divisor: float 
         return
     from workers.merge_kernels import cpu_kernels
 
-    flat, target = _flat(sources), _flat([out])[0]
+    like, target = _flat(sources[0]), _flat(out)
     numbers = (np.asarray(weights, np.float32), np.float32(1 if divisor is None else divisor))
-    _over(cpu_kernels.average, (_addresses(flat), flat[0], numbers, target), len(target))
+    _over(cpu_kernels.average, (_places(sources), like, numbers, target), len(target))
 
 
 def mix(sources: Sequence[Tensor], scalars: Sequence[float], out: Tensor) -> None:
@@ -44,8 +44,8 @@ def mix(sources: Sequence[Tensor], scalars: Sequence[float], out: Tensor) -> Non
         return
     from workers.merge_kernels import cpu_kernels
 
-    flat, target = _flat(sources), _flat([out])[0]
-    _over(cpu_kernels.mix, (_addresses(flat), flat[0], np.asarray(scalars, np.float32), target), len(target))
+    like, target = _flat(sources[0]), _flat(out)
+    _over(cpu_kernels.mix, (_places(sources), like, np.asarray(scalars, np.float32), target), len(target))
 
 
 def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, out: Tensor) -> None:
@@ -53,21 +53,19 @@ def merge_masked(base: Tensor, experts: Sequence[Tensor], merge: MaskedMerge, ou
     if not _fusible((base, *experts), out):
         torch_kernels.merge_masked(base, experts, merge, out)
         return
-    (reference, *flat), target = _flat((base, *experts)), _flat([out])[0]
-    weights = np.asarray([vector.weight for vector in merge.vectors], np.float32)
+    reference, target = _flat(base), _flat(out)
+    rule = weighing, _, _, scale, divisor = _rule(merge)
     if all(vector.is_whole and vector.rescaling == 1 for vector in merge.vectors) and not merge.elect_sign:
         from workers.merge_kernels import cpu_kernels
 
-        divisor = _divisor(weights) if merge.normalize else np.float32(1)
-        numbers = (weights, divisor, np.float32(merge.scale))
-        _over(cpu_kernels.add_deltas, (reference, _addresses(flat), numbers, target), len(target))
+        numbers = (weighing[:, 0].copy(), divisor, scale)
+        _over(cpu_kernels.add_deltas, (reference, _places(experts), numbers, target), len(target))
         return
     from workers.merge_kernels import mask_kernels
 
-    loop = mask_kernels.merge_masked_pair if len(flat) == 2 else mask_kernels.merge_masked
-    masks = _masks(reference, flat, merge)
-    arguments = (reference, _addresses(flat), _packed(masks), _rule(merge), target)
-    _over(loop, arguments, len(target), MASK_BLOCK)
+    loop = mask_kernels.merge_masked_pair if len(experts) == 2 else mask_kernels.merge_masked
+    masks = _masks(reference, experts, merge)
+    _over(loop, (reference, _places(experts), _packed(masks), rule, target), len(target), MASK_BLOCK)
 
 
 def masked_slopes(
@@ -78,10 +76,10 @@ def masked_slopes(
         return None
     from workers.merge_kernels import slope_kernels
 
-    (reference, *flat), slope = _flat((base, *experts)), _flat([gradient.float().contiguous()])[0]
-    masks, n = _masks(reference, flat, merge), len(reference)
-    sums = np.zeros((-(-n // BLOCK), len(flat) + 1), np.float64)
-    arguments = (reference, _addresses(flat), _packed(masks), _rule(merge), (slope, sums))
+    reference, slope = _flat(base), _flat(gradient.float().contiguous())
+    masks, n = _masks(reference, experts, merge), len(reference)
+    sums = np.zeros((-(-n // BLOCK), len(experts) + 1), np.float64)
+    arguments = (reference, _places(experts), _packed(masks), _rule(merge), (slope, sums))
     _over(slope_kernels.masked_slopes, arguments, n)
     return tuple(float(value) for value in sums.sum(axis=0))
 
@@ -93,10 +91,18 @@ def masked_norms(base: Tensor, expert: Tensor, vector: MaskedTaskVector) -> Mask
         return torch_kernels.masked_norms(base, expert, vector)
     from workers.merge_kernels import mask_kernels
 
-    reference, mine = _flat((base, expert))
-    kept, sums = _draw(reference, mine, vector), np.empty((_n_mask_blocks(len(reference)), 2), np.float64)
-    _over(mask_kernels.norms, (reference, mine, kept, sums), len(reference), MASK_BLOCK)
-    return MaskedNorms(float(sums[:, 0].sum()), float(sums[:, 1].sum()), kept)
+    reference, mine, drop = _flat(base), _flat(expert), vector.drop
+    n, n_blocks = len(reference), _n_mask_blocks(len(reference))
+    sums = np.empty((n_blocks, 2), np.float64)
+    if vector.band.is_open and drop.row_ranks is None and drop.limit < _ALL_HASHES:
+        kept = np.empty(n_blocks * RUN, np.uint32)
+        draw = (_walk(drop), np.uint32(drop.limit))
+        _over(mask_kernels.drop_measured, (reference, mine, draw, kept, sums), n, MASK_BLOCK)
+    else:
+        kept = _draw(reference, expert, vector)
+        _over(mask_kernels.norms, (reference, mine, kept, sums), n, MASK_BLOCK)
+    whole, left = sums.sum(axis=0).tolist()
+    return MaskedNorms(whole, left, kept)
 
 
 # ---- as the loops take it -------------------------------------------------------------------------
@@ -108,12 +114,12 @@ def _rule(merge: MaskedMerge) -> tuple[Any, ...]:
     return weighing, merge.elect_sign, merge.normalize, np.float32(merge.scale), divisor
 
 
-def _masks(reference: Any, flat: Sequence[Any], merge: MaskedMerge) -> list[Any]:
+def _masks(base: Any, experts: Sequence[Tensor], merge: MaskedMerge) -> list[Any]:
     """What is kept of each expert; see `block_sizes`."""
-    return [_mask(reference, expert, vector) for expert, vector in zip(flat, merge.vectors, strict=True)]
+    return [_mask(base, expert, vector) for expert, vector in zip(experts, merge.vectors, strict=True)]
 
 
-def _mask(base: Any, expert: Any, vector: MaskedTaskVector) -> Any:
+def _mask(base: Any, expert: Tensor, vector: MaskedTaskVector) -> Any:
     if vector.is_whole:
         return _ALL_KEPT
     return _draw(base, expert, vector) if vector.kept is None else vector.kept
@@ -122,37 +128,40 @@ def _mask(base: Any, expert: Any, vector: MaskedTaskVector) -> Any:
 def _packed(masks: Sequence[Any]) -> tuple[Any, ...]:
     """The masks' addresses, and their words from one block to the next; the masks must outlive the call."""
     steps = np.asarray([0 if mask is _ALL_KEPT else RUN for mask in masks], np.int64)
-    return _addresses(masks), steps, _ALL_KEPT
+    return np.asarray([mask.ctypes.data for mask in masks], np.uint64), steps, _ALL_KEPT
 
 
-def _draw(base: Any, expert: Any, vector: MaskedTaskVector) -> Any:
+def _draw(base: Any, expert: Tensor, vector: MaskedTaskVector) -> Any:
     """What an expert's masks keep: its band, and what of that is not dropped."""
     from workers.merge_kernels import mask_kernels
 
     bits, drop = _band(base, expert, vector.band), vector.drop
     if not drop.keeps_all and (drop.limit < _ALL_HASHES or drop.limit_step > 0):
-        walk = (np.uint32(drop.start), np.uint32(drop.step))
         if drop.row_ranks is None:
-            _over(mask_kernels.drop, (walk, np.uint32(drop.limit), bits), len(base), MASK_BLOCK)
+            _over(mask_kernels.drop, (_walk(drop), np.uint32(drop.limit), bits), len(base), MASK_BLOCK)
         else:
             limits, ranks = (float(drop.limit), drop.limit_step), drop.row_ranks.view(-1).numpy()
-            _over(mask_kernels.drop_by_rank, (walk, limits, ranks, bits), len(base), MASK_BLOCK)
+            _over(mask_kernels.drop_by_rank, (_walk(drop), limits, ranks, bits), len(base), MASK_BLOCK)
     return bits
 
 
-def _band(base: Any, expert: Any, band: RankBand) -> Any:
+def _walk(drop: DropMask) -> tuple[Any, Any]:
+    return np.uint32(drop.start), np.uint32(drop.step)
+
+
+def _band(base: Any, expert: Tensor, band: RankBand) -> Any:
     if band.order is None:
         return np.full(_n_mask_blocks(len(base)) * RUN, _EVERY_BIT, np.uint32)
     bits = np.zeros(_n_mask_blocks(len(base)) * RUN, np.uint32)
     if band.last > band.first:
         from workers.merge_kernels import mask_kernels
 
-        order = band.order.view(-1).numpy()
-        low, high, runs = mask_kernels.band_edges(base, expert, order, band.first, band.last)
+        mine, order = _flat(expert), band.order.view(-1).numpy()
+        low, high, runs = mask_kernels.band_edges(base, mine, order, band.first, band.last)
         mask_kernels.set_bits(order, runs[0], runs[1], bits)
         mask_kernels.set_bits(order, runs[2], runs[3], bits)
         edges = (np.float32(low), np.float32(high))
-        _over(mask_kernels.keep_band, (base, expert, edges, bits), len(base), MASK_BLOCK)
+        _over(mask_kernels.keep_band, (base, mine, edges, bits), len(base), MASK_BLOCK)
     return bits
 
 
@@ -174,13 +183,13 @@ def _fusible(sources: Sequence[Tensor], out: Tensor) -> bool:
     return one_dtype and all(t.device.type == "cpu" and t.is_contiguous() and t.dtype in _CARRIERS for t in tensors)
 
 
-def _flat(tensors: Sequence[Tensor]) -> tuple[Any, ...]:
-    return tuple(tensor.detach().view(-1).view(_CARRIERS[tensor.dtype]).numpy() for tensor in tensors)
+def _flat(tensor: Tensor) -> Any:
+    return tensor.detach().view(-1).view(_CARRIERS[tensor.dtype]).numpy()
 
 
-def _addresses(arrays: Sequence[Any]) -> Any:
-    """Where arrays lie, 0 for an empty one; they must outlive the call."""
-    return np.asarray([array.ctypes.data if len(array) else 0 for array in arrays], np.uint64)
+def _places(tensors: Sequence[Tensor]) -> Any:
+    """Where they lie; they must outlive the call."""
+    return np.asarray([tensor.data_ptr() for tensor in tensors], np.uint64)
 
 
 def _over(loop: Any, arguments: tuple[Any, ...], n: int, block: int = BLOCK) -> None:

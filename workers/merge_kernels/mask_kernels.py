@@ -216,6 +216,25 @@ def norms(base: Any, expert: Any, bits: Any, sums: Any, blocks: Any) -> None:
             sums[block, 1] += left[i]
 
 
+@numba.njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def drop_measured(base: Any, expert: Any, draw: Any, bits: Any, sums: Any, blocks: Any) -> None:
+    """`drop` from a mask that keeps all, then `norms`: in one call, for threads wait for each other between calls.
+
+    Args:
+        base: flat, `n`.
+        expert: flat, `n`.
+        draw: walk and limit of `drop`.
+        bits: a mask; overwritten.
+        sums: of `norms`.
+        blocks: the first, and one past the last.
+    """
+    walk, limit = draw
+    for block in range(blocks[0], blocks[1]):
+        bits[block * RUN : (block + 1) * RUN] = np.uint32(0xFFFFFFFF)
+        drop(walk, limit, bits, (block, block + 1))
+        norms(base, expert, bits, sums, (block, block + 1))
+
+
 @numba.njit(inline="always")  # type: ignore[untyped-decorator]
 def _agrees(delta: Any, elected: Any) -> Any:
     """1 where a contribution has the elected sign, else 0. No branch: so the loops around it become vector code."""

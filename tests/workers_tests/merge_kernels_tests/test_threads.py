@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from workers.merge_kernels.block_threads import for_blocks
+from workers.merge_kernels.block_threads import for_blocks, for_each
 
 _FIRST_MERGE = """
 import torch
@@ -50,3 +50,23 @@ def test_an_error_in_a_thread_is_raised_here() -> None:
     torch.set_num_threads(2)
     with pytest.raises(ZeroDivisionError, match="in a thread"):
         for_blocks(fail, 1_000_000, 2048)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_each_item_is_worked_on_once(n_threads: int) -> None:
+    done: list[int] = []
+    for_each(done.append, range(100), n_threads)
+    assert sorted(done) == list(range(100))
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_nothing_is_begun_after_an_error(n_threads: int) -> None:
+    begun: list[int] = []
+
+    def fail(item: int) -> None:
+        begun.append(item)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        for_each(fail, range(100), n_threads)
+    assert len(begun) <= n_threads
