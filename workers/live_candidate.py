@@ -68,20 +68,26 @@ class LiveCandidate:
         if recipe.method != self._held_method or self._versions() != self._held_versions:
             self.forget()
         method, self._held_method = MERGE_METHODS[recipe.method], recipe.method
-        self._write_all(method, list(self.sources.of(recipe, self._held)))
+        pairs = self.sources.of(recipe, self._held)
+        if self.sources.device.maps_files:
+            self._write_side_by_side(method, list(pairs))
+        else:
+            for pair in pairs:  # each is gone when the next one comes
+                self._write(method, pair)
 
-    def _write_all(self, method: MergeMethod, pairs: Sequence[tuple[SourceTensors, GroupParameters]]) -> None:
-        n_threads = torch.get_num_threads() if self.sources.device.maps_files else 1
-        # The largest first, so that all threads end together.
-        pairs = sorted(pairs, key=lambda pair: pair[0].base.numel(), reverse=True)
-        share = sum(tensors.base.numel() for tensors, _ in pairs) / n_threads
-        # To wake a thread takes as long as to merge many a tensor: so each has its own. Those alone are shared that all
-        # the others would wait for.
-        shared = [pair for pair in pairs if n_threads == 1 or pair[0].base.numel() > share]
-        for pair in shared:
+    def _write_side_by_side(self, method: MergeMethod, pairs: Sequence[tuple[SourceTensors, GroupParameters]]) -> None:
+        """Each thread has its own tensors, for to wake one for a part takes as long as to merge most tensors does.
+
+        Those alone are shared that all the others would wait for.
+        """
+        sizes, n_threads = [tensors.base.numel() for tensors, _ in pairs], torch.get_num_threads()
+        by_size = sorted(zip(sizes, pairs, strict=True), key=lambda sized: sized[0], reverse=True)
+        n_shared = sum(size * n_threads > sum(sizes) for size in sizes)
+        for _, pair in by_size[:n_shared]:
             self._write(method, pair)
         with one_thread():
-            for_each(partial(self._write, method), pairs[len(shared) :], n_threads)
+            # The largest first, so that all threads end together.
+            for_each(partial(self._write, method), [pair for _, pair in by_size[n_shared:]], n_threads)
 
     def _write(self, method: MergeMethod, pair: tuple[SourceTensors, GroupParameters]) -> None:
         tensors, parameters = pair

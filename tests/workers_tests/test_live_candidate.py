@@ -17,6 +17,7 @@ from workers.candidate_worker import CandidateWorker, WorkerSetup
 from workers.checkpoints import MappedCheckpoint, read_header
 from workers.checkpoints.opening import open_model
 from workers.live_candidate import LiveCandidate
+from workers.merge_memory import MergeDevice
 
 MakeRecipe = Callable[..., MergeRecipe]
 
@@ -203,6 +204,27 @@ def test_weights_do_not_depend_on_the_number_of_threads(
         found.append(weights(live))
     for others in found[1:]:
         assert all(torch.equal(found[0][name], other) for name, other in others.items())
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.usefixtures("_threads")
+def test_streamed_sources_give_the_same_weights(
+    setup: WorkerSetup,
+    live: LiveCandidate,
+    make_recipe: MakeRecipe,
+    monkeypatch: pytest.MonkeyPatch,
+    n_threads: int,
+) -> None:
+    """Two tensors are there at a time, as on a GPU that has no room for more."""
+    recipe = recipe_of(make_recipe, "dare_ties")
+    live.forget()
+    live.make(recipe)
+    wanted = weights(live)
+    monkeypatch.setattr(MergeDevice, "maps_files", property(lambda _: False))
+    torch.set_num_threads(n_threads)
+    streamed: LiveCandidate = CandidateWorker(replace(setup, cache_gib=0.0)).candidate
+    streamed.make(recipe)
+    assert all(torch.equal(found, wanted[name]) for name, found in weights(streamed).items())
 
 
 def half_changed(recipe: MergeRecipe, weight: float) -> tuple[MergeRecipe, MergeRecipe]:
